@@ -1,0 +1,1 @@
+"""One module per subcommand: it composes edges and stages, and prints."""

@@ -1,0 +1,1 @@
+"""Where the outside world is touched, one module for each outside library: git, models, coverage formats."""

@@ -1,0 +1,23 @@
+"""The errors that a person can act on.
+
+A candidate's faults are verdicts, never exceptions; what is raised here is a fault of the machine or of
+the request. The message is one line and says what to do about it. Nothing of it ever reaches a prompt.
+"""
+
+
+class LlmTestgenError(Exception):
+    """Base of every expected error: the command prints its message and ends with ``exit_code``."""
+
+    exit_code = 2
+
+
+class UsageError(LlmTestgenError):
+    """The request cannot be carried out as it was made: an unknown revision, an unreadable file and the like."""
+
+
+class ProjectError(LlmTestgenError):
+    """The project or its interpreter lacks what a run needs: pytest, a test suite, history and the like."""
+
+
+class ModelError(LlmTestgenError):
+    """No reply can be had from the model: no key, a dead server, a file that does not verify and the like."""

@@ -1,0 +1,412 @@
+"""The frozen records that flow through the pipeline, in its order.
+
+Each record carries the one that it came from, so that a verdict can always be explained. Lines are
+1-based line numbers of a file at the head revision; paths are relative to the repository's root, with
+forward slashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Lines = frozenset[int]
+LinesByPath = Mapping[str, Lines]
+
+MODULE_QUALNAME = "<module>"
+
+
+class MethodKind(StrEnum):
+    """What a `Method` is. The body of a class, outside its methods, counts as one; so does a module's."""
+
+    FUNCTION = "function"
+    METHOD = "method"
+    CLASS = "class"
+    MODULE = "module"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    r"""One definition at one revision that a test can address from outside.
+
+    A function nested in another belongs to the one around it: nothing else can call it.
+
+    Attributes:
+        path: File that holds it.
+        qualname: Dotted name inside the module, such as ``Class.method``; ``<module>`` for module-level code.
+        kind: What it is.
+        start: First line, decorators included.
+        end: Last line.
+        signature: The header in one line, without decorators: ``async def f(a: int = 1) -> str``;
+            ``class C(Base)`` for a class; empty for a module.
+        docstring: Its docstring, cleaned as by `inspect.cleandoc`; empty when there is none.
+        source: Lines ``start`` to ``end`` as they stand in the file, newlines as ``\\n``.
+    """
+
+    path: str
+    qualname: str
+    kind: MethodKind
+    start: int
+    end: int
+    signature: str
+    docstring: str
+    source: str
+
+    @property
+    def id(self) -> str:
+        """``path::qualname``, the name by which people and records refer to it."""
+        return f"{self.path}::{self.qualname}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the qualified name."""
+        return self.qualname.rpartition(".")[2]
+
+
+class ChangeStatus(StrEnum):
+    """Whether the base revision already had the method."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedMethod:
+    """A method that a change added or modified: what tests are generated for.
+
+    Attributes:
+        definitions: Every definition of that name at head, in file order: overloads, a property with its
+            setter, both branches of an ``if``. At least one; the last is the one that usually runs.
+        lines: Changed lines inside the definitions that hold code of their own.
+        status: Whether base had it.
+        base_source: Its source at base, all definitions joined; empty when it was added.
+    """
+
+    definitions: tuple[Method, ...]
+    lines: Lines
+    status: ChangeStatus
+    base_source: str = ""
+
+    @property
+    def method(self) -> Method:
+        """The definition that stands for all."""
+        return self.definitions[-1]
+
+    @property
+    def id(self) -> str:
+        """``path::qualname``."""
+        return self.method.id
+
+    @property
+    def path(self) -> str:
+        """File that holds it."""
+        return self.method.path
+
+    @property
+    def qualname(self) -> str:
+        """Dotted name inside the module."""
+        return self.method.qualname
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Something changed that no tests are generated for, and why."""
+
+    path: str
+    reason: str
+    qualname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What lies between two revisions.
+
+    Attributes:
+        base: Commit id of the merge base.
+        head: Commit id of the head; for a dirty working tree the commit that it stands on.
+        targets: The changed methods, in path and line order.
+        skipped: What was left out, with reasons.
+        changed_lines: Added or modified lines of every changed Python file, exactly as ``git diff`` counts them.
+    """
+
+    base: str
+    head: str
+    targets: tuple[ChangedMethod, ...]
+    skipped: tuple[Skip, ...]
+    changed_lines: LinesByPath
+
+
+class Relation(StrEnum):
+    """How a related method stands to the target."""
+
+    CALLEE = "callee"
+    CALLER = "caller"
+    INIT = "init"
+    CLASS = "class"
+    BASE = "base"
+    OVERRIDE = "override"
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedMethod:
+    """A method that helps to understand the target."""
+
+    method: Method
+    relation: Relation
+
+
+class Detail(StrEnum):
+    """How much of a related method a prompt shows."""
+
+    BODY = "body"
+    SIGNATURE = "signature"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextItem:
+    """A related method as the prompt will show it."""
+
+    related: RelatedMethod
+    detail: Detail
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything that a prompt about one target says, within the token budget.
+
+    Attributes:
+        target: What is to be tested.
+        module: Dotted name under which tests import the target's module.
+        import_line: The import statement that a test of the target needs.
+        uncovered: Changed lines of the target that no existing test executes.
+        items: Related methods, the most telling first.
+        example: Source of the nearest existing test, empty when there is none.
+        fixtures: Names of the pytest fixtures that a test of the target may request.
+    """
+
+    target: ChangedMethod
+    module: str
+    import_line: str
+    uncovered: Lines
+    items: tuple[ContextItem, ...] = ()
+    example: str = ""
+    fixtures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is sent to a model.
+
+    Attributes:
+        context: What it was made from.
+        messages: The chat, without the prefill.
+        prefill: The beginning of the reply, which the model is asked to continue; may be empty.
+        attempt: 1 for the first prompt about a target, 2 for the first re-prompt, and so on.
+    """
+
+    context: Context
+    messages: tuple[Message, ...]
+    prefill: str
+    attempt: int
+
+    @property
+    def target(self) -> ChangedMethod:
+        """The changed method that it asks tests for."""
+        return self.context.target
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an exchange cost: tokens read, tokens written, seconds of waiting."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both costs together."""
+        return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out, self.seconds + other.seconds)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in and out."""
+        return self.tokens_in + self.tokens_out
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model answered. ``text`` begins with the prompt's prefill, whether the server echoed it or not."""
+
+    prompt: Prompt
+    text: str
+    model: str
+    usage: Usage
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One test function, as a module of its own that pytest can run.
+
+    Attributes:
+        reply: Where it came from.
+        name: The test function's name; ``Class::name`` for a method of a test class.
+        code: The whole module: imports, helpers, fixtures, the test.
+        repairs: What was changed after extraction, in order, in words a reviewer understands.
+    """
+
+    reply: Reply
+    name: str
+    code: str
+    repairs: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> ChangedMethod:
+        """The changed method that it is meant for."""
+        return self.reply.prompt.target
+
+    @property
+    def attempt(self) -> int:
+        """The attempt that it came from."""
+        return self.reply.prompt.attempt
+
+
+class Ending(StrEnum):
+    """How a run's process ended, apart from what that means."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_COLLECTED = "not_collected"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run did not pass.
+
+    Attributes:
+        kind: Name of the exception's type, such as ``AssertionError``.
+        message: Its text, shortened.
+        line: Line of the candidate's code that raised it or led to it; 0 when unknown.
+        phase: ``collect``, ``setup``, ``call`` or ``teardown``.
+    """
+
+    kind: str
+    message: str
+    line: int
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a candidate.
+
+    Attributes:
+        ending: How it ended.
+        failure: Why it did not pass, if it did not.
+        covered: Lines of the measured files that it executed.
+        seconds: Wall-clock time of the whole run.
+    """
+
+    ending: Ending
+    failure: Failure | None = None
+    covered: LinesByPath = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Outcome(StrEnum):
+    """The filter that a candidate failed, or that it passed them all."""
+
+    UNPARSABLE = "unparsable"
+    UNSAFE = "unsafe"
+    BROKEN = "broken"
+    FAILING = "failing"
+    FLAKY = "flaky"
+    NO_GAIN = "no_gain"
+    VACUOUS = "vacuous"
+    UNCONFIRMED = "unconfirmed"
+    ACCEPTED = "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the chain of filters says of a candidate: the pipeline's single currency.
+
+    Attributes:
+        candidate: What was judged. For ``UNPARSABLE`` its code is the reply's text and its name is empty.
+        outcome: The filter that stopped it, or ``ACCEPTED``.
+        reason: Why it was refused, in one line; empty when accepted.
+        gained: Changed lines that it executes and that no existing test does.
+        runs: Its executions, in order.
+    """
+
+    candidate: Candidate
+    outcome: Outcome
+    reason: str = ""
+    gained: LinesByPath = field(default_factory=dict)
+    runs: tuple[Run, ...] = ()
+
+    @property
+    def target(self) -> ChangedMethod:
+        """The changed method that it is meant for."""
+        return self.candidate.target
+
+
+@dataclass(frozen=True, slots=True)
+class FileCoverage:
+    """The statements of one file, and which of them ran.
+
+    Attributes:
+        statements: First lines of executable statements, as coverage counts them, exclusions taken out.
+        executed: Those that ran.
+    """
+
+    statements: Lines
+    executed: Lines
+
+
+CoverageByPath = Mapping[str, FileCoverage]
+
+
+@dataclass(frozen=True, slots=True)
+class DiffCoverage:
+    """Coverage of the changed lines, as diff-cover counts it: measured lines only.
+
+    Attributes:
+        changed: Changed lines that hold a statement, by path.
+        covered: Those of them that ran, by path.
+        percent: Share of covered lines, from 0 to 100 with two decimals; 100 when nothing was measured.
+    """
+
+    changed: LinesByPath
+    covered: LinesByPath
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class TestFile:
+    """A test file that the proposal adds or extends.
+
+    Attributes:
+        path: Where it belongs.
+        before: Its text at head; empty when the file is new.
+        after: Its text with the accepted tests.
+    """
+
+    path: str
+    before: str
+    after: str
+
+    __test__ = False
