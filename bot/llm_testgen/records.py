@@ -7,7 +7,7 @@ forward slashes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,74 @@ Lines = frozenset[int]
 LinesByPath = Mapping[str, Lines]
 
 MODULE_QUALNAME = "<module>"
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFile:
+    """A regular file of a tree: its path and the id of the git blob that its bytes have."""
+
+    path: str
+    blob: str
+    executable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every regular file of one revision or of the working tree; symlinks and submodules are left out.
+
+    Attributes:
+        commit: The revision; for the working tree the commit that it stands on.
+        files: In path order.
+        read: Gives the bytes of one of the files.
+    """
+
+    commit: str
+    files: tuple[TreeFile, ...]
+    read: Callable[[TreeFile], bytes] = field(repr=False)
+
+
+class FileStatus(StrEnum):
+    """What a change did to a file."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    RENAMED = "renamed"
+    DELETED = "deleted"
+
+
+class FileType(StrEnum):
+    """What stands at a path of a tree."""
+
+    REGULAR = "regular"
+    SYMLINK = "symlink"
+    SUBMODULE = "submodule"
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file of a diff between two trees.
+
+    Attributes:
+        path: Path at head; at base when the file was deleted.
+        old_path: Path at base; equal to ``path`` unless the file was renamed or moved; empty when added.
+        status: What happened to it.
+        type: What stands there at head (at base when deleted).
+        old: Bytes at base; empty when added.
+        new: Bytes at head; empty when deleted.
+        added_lines: Lines of head that ``git diff`` marks with ``+``.
+        generated: ``.gitattributes`` says ``linguist-generated``.
+        vendored: ``.gitattributes`` says ``linguist-vendored``.
+    """
+
+    path: str
+    old_path: str
+    status: FileStatus
+    type: FileType
+    old: bytes
+    new: bytes
+    added_lines: Lines
+    generated: bool = False
+    vendored: bool = False
 
 
 class MethodKind(StrEnum):

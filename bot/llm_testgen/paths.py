@@ -1,0 +1,48 @@
+"""What the path of a file says about it, by the conventions of Python projects."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+_TEST_DIRECTORIES = frozenset({"test", "tests", "testing", "t"})
+_VENDOR_DIRECTORIES = frozenset(
+    {
+        "_vendor",
+        "_vendored",
+        "vendor",
+        "vendored",
+        "third_party",
+        "thirdparty",
+        "extern",
+        "node_modules",
+        "site-packages",
+    }
+)
+_TOOLING_FILES = frozenset({"setup.py", "noxfile.py", "tasks.py", "fabfile.py", "conftest.py"})
+_TOOLING_DIRECTORIES = frozenset({"docs", "doc", "examples", "benchmarks", "scripts", "tools", ".github"})
+
+
+def is_python(path: str) -> bool:
+    """Whether it holds Python code that can run: ``.py``, not ``.pyi``."""
+    return path.endswith(".py")
+
+
+def is_test(path: str) -> bool:
+    """Whether it belongs to a test suite: ``test_*.py``, ``*_test.py``, ``conftest.py``, or a folder of tests."""
+    pure = PurePosixPath(path)
+    if pure.name == "conftest.py" or pure.name.startswith("test_") or pure.stem.endswith("_test"):
+        return True
+    if pure.name in {"test.py", "tests.py"}:
+        return True
+    return not _TEST_DIRECTORIES.isdisjoint(pure.parts[:-1])
+
+
+def is_vendored(path: str) -> bool:
+    """Whether it lies in a folder of other people's code."""
+    return not _VENDOR_DIRECTORIES.isdisjoint(PurePosixPath(path).parts[:-1])
+
+
+def is_tooling(path: str) -> bool:
+    """Whether it serves to build, document or demonstrate the project and is no part of what it ships."""
+    pure = PurePosixPath(path)
+    return pure.name in _TOOLING_FILES or (len(pure.parts) > 1 and pure.parts[0] in _TOOLING_DIRECTORIES)
