@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-_TEST_DIRECTORIES = frozenset({"test", "tests", "testing", "t"})
+_TEST_DIRECTORIES = frozenset({"test", "tests"})
 _VENDOR_DIRECTORIES = frozenset(
     {
         "_vendor",
