@@ -8,7 +8,7 @@ forward slashes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 Lines = frozenset[int]
@@ -249,6 +249,7 @@ class Context:
         module: Dotted name under which tests import the target's module.
         import_line: The import statement that a test of the target needs.
         uncovered: Changed lines of the target that no existing test executes.
+        test_path: The test file to which tests of the target belong; it need not exist.
         items: Related methods, the most telling first.
         example: Source of the nearest existing test, empty when there is none.
         fixtures: Names of the pytest fixtures that a test of the target may request.
@@ -258,6 +259,7 @@ class Context:
     module: str
     import_line: str
     uncovered: Lines
+    test_path: str
     items: tuple[ContextItem, ...] = ()
     example: str = ""
     fixtures: tuple[str, ...] = ()
@@ -347,6 +349,10 @@ class Candidate:
     def attempt(self) -> int:
         """The attempt that it came from."""
         return self.reply.prompt.attempt
+
+    def repaired(self, code: str, repair: str) -> Candidate:
+        """The same candidate with other code, and what was done to it put on record."""
+        return replace(self, code=code, repairs=(*self.repairs, repair))
 
 
 class Ending(StrEnum):
@@ -446,6 +452,31 @@ class FileCoverage:
 
 
 CoverageByPath = Mapping[str, FileCoverage]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteRun:
+    """One pytest session over whole test files.
+
+    Attributes:
+        passed: Tests that passed.
+        failed: Tests that failed, and files that could not be collected.
+        skipped: Tests that were skipped or failed as expected.
+        coverage: What the session executed, for every measured file that can be analysed, touched or not.
+        problem: Why the session did not run to its end, in one line; empty when it did.
+        seconds: Wall-clock time.
+        failures: The first failures, in order.
+        failed_tests: Names of the tests that failed, as ``path::name``.
+    """
+
+    passed: int
+    failed: int
+    skipped: int
+    coverage: CoverageByPath
+    problem: str = ""
+    seconds: float = 0.0
+    failures: tuple[Failure, ...] = ()
+    failed_tests: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

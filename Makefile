@@ -1,0 +1,69 @@
+# Every target sets up what it needs by itself, in .venv: Python 3.11 or later, git and make are enough.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
+
+# The interpreter of .venv: PYTHON=… on the command line or in the environment, else the first of these that will do.
+PYTHON ?=
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: $(VENV)/.local.stamp ## Write tests for a sample change with the embedded model (ARGS="--out DIR")
+	@$(BIN)/llm-testgen demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev.stamp ## Run the tests that need no model (ARGS="tests/stages -k name")
+	@$(BIN)/python -m pytest -n auto -m 'not model' $(ARGS)
+
+.PHONY: test-model
+test-model: $(VENV)/.dev.stamp ## Run the tests that need the embedded model, which is downloaded once
+	@$(BIN)/python -m pytest -m model $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.dev.stamp ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+.PHONY: check
+check: lint test ## Everything that a change must pass
+
+.PHONY: lock
+lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
+	@$(LOCK) --extra local --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra local --group build -c requirements/dev.txt -o requirements/local.txt $(ARGS) pyproject.toml
+	@$(LOCK) --group build -c requirements/dev.txt -o requirements/base.txt $(ARGS) pyproject.toml
+
+.PHONY: clean
+clean: ## Remove all that these targets made
+	@rm -rf $(VENV) .demo build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	@find bot tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Interpreters that lack venv or pip (Debian splits them off) are passed over too.
+$(VENV)/.python.stamp:
+	@for python in $(PYTHONS); do \
+		"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "Making $(VENV) with $$("$$python" --version)"; \
+		"$$python" -m venv --clear $(VENV) && touch $@; exit; \
+	done; \
+	echo "No Python 3.11 or later with venv among: $(PYTHONS). Install one (on Debian with python3-venv)," \
+		"or say which: make PYTHON=/path/to/python" >&2; exit 1
+
+# A lock holds every dependency, so pip need not resolve, and the package itself needs no index to build.
+$(VENV)/.%.stamp: requirements/%.txt pyproject.toml $(VENV)/.python.stamp
+	@echo "Installing $<"
+	@$(PIP) install --require-hashes --no-deps --requirement $<
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

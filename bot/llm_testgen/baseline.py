@@ -1,0 +1,78 @@
+"""Where a change stands before: what the existing tests execute, run here or recorded elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from llm_testgen.edges.coverage_files import RecordedCoverage, read_coverage
+from llm_testgen.paths import is_python, is_test
+from llm_testgen.records import Change, CoverageByPath, FileCoverage, SuiteRun
+from llm_testgen.runner.base import Runner
+
+# A session that runs nothing of the project: it only has the changed files analysed.
+_NOTHING_PATH = "test_llm_testgen_nothing.py"
+_NOTHING = "def test_nothing():\n    pass\n"
+
+
+def measured_paths(change: Change) -> tuple[str, ...]:
+    """Changed files whose lines count: Python that is no test and was not left out as a whole."""
+    left_out = {skip.path for skip in change.skipped if not skip.qualname}
+    return tuple(
+        path
+        for path, lines in sorted(change.changed_lines.items())
+        if lines and is_python(path) and not is_test(path) and path not in left_out
+    )
+
+
+async def run_baseline(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]:
+    """Run the project's own suite under coverage.
+
+    Returns:
+        What it executes, and what a person should know of it: failures, or why it could not run.
+    """
+    suite = await runner.run_suite()
+    coverage = suite.coverage
+    if not coverage:
+        coverage = await _analysed(runner)
+    return coverage, tuple(_notes(suite))
+
+
+async def read_baseline(
+    runner: Runner, file: Path, change: Change, known: Iterable[str]
+) -> tuple[CoverageByPath, tuple[str, ...]]:
+    """Take what somebody recorded before; statements come from the project's interpreter where the file has none.
+
+    Raises:
+        UsageError: The file cannot be read, or says nothing of this repository.
+    """
+    recorded = {path: lines for path, lines in read_coverage(file, known).items() if path in change.changed_lines}
+    analysed = await _analysed(runner)
+    coverage = _with_statements(recorded, analysed)
+    notes = [f"{path} is not in {file.name}: counted as never executed" for path in analysed if path not in recorded]
+    return coverage, tuple(notes)
+
+
+def _with_statements(recorded: Mapping[str, RecordedCoverage], analysed: CoverageByPath) -> CoverageByPath:
+    coverage = {path: FileCoverage(lines.statements, frozenset()) for path, lines in analysed.items()}
+    for path, lines in recorded.items():
+        known = coverage.get(path)
+        statements = lines.statements if lines.statements is not None else known.statements if known else None
+        if statements is not None:
+            coverage[path] = FileCoverage(statements, lines.executed & statements)
+    return coverage
+
+
+async def _analysed(runner: Runner) -> CoverageByPath:
+    run = await runner.run_files({_NOTHING_PATH: _NOTHING})
+    return {path: FileCoverage(file.statements, frozenset()) for path, file in run.coverage.items()}
+
+
+def _notes(suite: SuiteRun) -> Iterable[str]:
+    if suite.problem:
+        yield f"the project's tests did not run to the end ({suite.problem}); what they did not reach is uncovered"
+    elif suite.failed:
+        first = suite.failures[0] if suite.failures else None
+        cause = f", first {first.kind}: {first.message.partition(chr(10))[0]}" if first else ""
+        total = suite.passed + suite.failed
+        yield f"{suite.failed} of the project's {total} tests fail already{cause[:160]}; what they execute still counts"

@@ -1,0 +1,64 @@
+"""``llm-testgen demo``: the main job on a small project that comes along, with a real model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from llm_testgen.commands.models import ModelOptions
+from llm_testgen.commands.propose import ProposeOptions, run_propose
+from llm_testgen.edges.git import create_repository
+from llm_testgen.settings import Generation
+
+
+def demo_options(project: Path, out: Path | None) -> ProposeOptions:
+    """What ``propose`` is asked for, and nothing that a user could not ask for too."""
+    return ProposeOptions(
+        repo=project,
+        base="HEAD~1",
+        head="HEAD",
+        worktree=False,
+        python=sys.executable,
+        out=out,
+        coverage=None,
+        prompts=None,
+        test_folder=None,
+        timeout=20.0,
+        model=ModelOptions(),
+        generation=Generation(),
+    )
+
+
+def make_project(folder: Path) -> None:
+    """Make the sample project with its two commits in an empty folder."""
+    with as_file(files("llm_testgen") / "sample") as sample:
+        base = _read(sample / "base")
+        create_repository(folder, {"Parcel 1.0": base, "Size classes, discounts and labels": base | _read(sample / "head")})
+
+
+def _read(root: Path) -> dict[str, bytes]:
+    paths = (path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+@click.command("demo")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Keep the results in DIR.")
+@click.option("--model", metavar="NAME", help="Another embedded model, or one of Inference Providers.")
+def demo(*, out: Path | None, model: str | None) -> None:
+    """Show it on a sample change: a real model writes tests, each is run and measured."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="llm-testgen-demo-") as folder:
+        project = Path(folder, "parcel")
+        make_project(project)
+        console.print("A sample project, parcel, has grown: new methods for sizes, prices and labels, hardly tested.")
+        console.print(f"What follows is [bold]llm-testgen propose --repo {project} --base HEAD~1[/].", highlight=False)
+        options = demo_options(project, out.resolve() if out else None)
+        asyncio.run(run_propose(replace(options, model=replace(options.model, model=model)), os.environ, console))

@@ -1,0 +1,148 @@
+"""``llm-testgen models``: the embedded models, and the choice of a model for a run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from llm_testgen.edges import weights
+from llm_testgen.edges.embedded import EmbeddedModel
+from llm_testgen.edges.models import HubModel, Model, Service
+from llm_testgen.edges.replay import Recorder, ReplayModel
+from llm_testgen.errors import UsageError
+
+_FOR_SERVER = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "PYTHONPATH",
+    "PYTHONUSERBASE",
+    "CUDA_VISIBLE_DEVICES",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """What a command line says about the model.
+
+    Attributes:
+        model: An embedded model's name, or a model id of the hub or of the endpoint.
+        endpoint: URL of an OpenAI-compatible server.
+        replay: Recorded replies to give in place of a model's.
+        record: Where to write the replies.
+    """
+
+    model: str | None = None
+    endpoint: str | None = None
+    replay: Path | None = None
+    record: Path | None = None
+
+
+async def open_model(options: ModelOptions, environ: Mapping[str, str], progress: weights.Progress) -> Model:
+    """Make the model that the options name; the embedded default if they name none.
+
+    Args:
+        options: What was asked for.
+        environ: Where the keys and the cache's place are read from.
+        progress: Called with the bytes of an embedded model's file while it is downloaded.
+
+    Raises:
+        UsageError: The options contradict each other, a key is missing, or a file cannot be used.
+        ModelError: The embedded model cannot be fetched or started.
+    """
+    _refuse_contradictions(options)
+    model = await _open(options, environ, progress)
+    if options.record is None:
+        return model
+    try:
+        return Recorder(model, options.record)
+    except UsageError:
+        await model.close()
+        raise
+
+
+def _refuse_contradictions(options: ModelOptions) -> None:
+    if options.replay is None:
+        return
+    for name, value in (("--model", options.model), ("--endpoint", options.endpoint)):
+        if value is not None:
+            message = f"--replay answers in place of a model: leave {name} out, or --replay"
+            raise UsageError(message)
+    if options.record is not None and options.record.absolute() == options.replay.absolute():
+        message = f"--record would write over {options.replay}, which --replay reads: give it another file"
+        raise UsageError(message)
+
+
+async def _open(options: ModelOptions, environ: Mapping[str, str], progress: weights.Progress) -> Model:
+    if options.replay is not None:
+        return ReplayModel.from_file(options.replay)
+    if options.endpoint is not None:
+        key = environ.get("LLM_API_KEY", "").strip()
+        return HubModel(Service(options.model or "", options.endpoint.strip(), key))
+    embedded = weights.DEFAULT_MODEL if options.model is None else weights.find(options.model)
+    if embedded is not None:
+        path = await asyncio.to_thread(weights.ensure, embedded, weights.cache_folder(environ), progress)
+        env = {name: environ[name] for name in _FOR_SERVER if name in environ}
+        return await EmbeddedModel.start(path, name=embedded.name, env=env)
+    return HubModel(Service(options.model or "", key=_hub_token(options.model or "", environ)))
+
+
+def _hub_token(model: str, environ: Mapping[str, str]) -> str:
+    token = environ.get("HF_TOKEN", "").strip()
+    if not token:
+        message = (
+            f"{model} is asked through Hugging Face Inference Providers, which need HF_TOKEN: make a token on "
+            "https://huggingface.co/settings/tokens, or leave --model out for the embedded model"
+        )
+        raise UsageError(message)
+    return token
+
+
+@click.group("models", invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List the embedded models, which run inside the job with no key and no server."""
+    if context.invoked_subcommand is not None:
+        return
+    cache = weights.cache_folder(os.environ)
+    table = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
+    for heading in ("model", "size", "licence", "cached"):
+        table.add_column(heading, overflow="fold")
+    for model in weights.EMBEDDED_MODELS:
+        size = f"{model.size / 1e6:,.0f} MB"
+        state = "yes" if weights.cached(model, cache) else "no"
+        table.add_row(model.name, size, model.licence, state)
+    console = Console()
+    console.print(table)
+    console.print(f"cache: {cache}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"default: {weights.DEFAULT_MODEL.name}", highlight=False)
+
+
+@models.command("fetch")
+@click.argument("name", default=weights.DEFAULT_MODEL.name)
+def fetch(name: str) -> None:
+    """Download an embedded model and verify it, so that later runs need no network for it."""
+    model = weights.find(name)
+    if model is None:
+        known = ", ".join(known.name for known in weights.EMBEDDED_MODELS)
+        message = f"{name} is no embedded model: name one of {known}"
+        raise UsageError(message)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        task = bars.add_task(model.name, total=model.size)
+        path = weights.ensure(
+            model, weights.cache_folder(os.environ), lambda done, _: bars.update(task, completed=done)
+        )
+        bars.update(task, completed=model.size)
+    click.echo(path)

@@ -1,0 +1,47 @@
+"""The folder that results are written to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from llm_testgen.edges.git import unified_patch
+from llm_testgen.errors import UsageError
+from llm_testgen.proposal import Proposal
+from llm_testgen.records import TestFile
+
+PROPOSAL = "proposal.json"
+PATCH = "tests.patch"
+
+
+def output_folder(folder: Path) -> Path:
+    """The folder, made if need be and hidden from git.
+
+    Raises:
+        UsageError: It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        msg = f"results cannot be written to {folder}: {error.strerror}; pass another --out"
+        raise UsageError(msg) from error
+    return folder
+
+
+def write_proposal(folder: Path, proposal: Proposal, files: Iterable[TestFile]) -> None:
+    """Write the proposal and its patch, each whole or not at all."""
+    _replace(folder / PROPOSAL, proposal.model_dump_json(indent=2).encode() + b"\n")
+    _replace(folder / PATCH, unified_patch(files))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}; free some room or pass another --out"
+        raise UsageError(msg) from error

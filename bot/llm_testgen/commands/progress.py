@@ -1,0 +1,114 @@
+"""What a person sees while a run works: one live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.status import Status
+
+from llm_testgen.pipeline import Observer
+from llm_testgen.records import ChangedMethod, Outcome, Reply, Verdict
+
+_PERCENT_STEP = 10
+
+
+class Progress(Observer, Protocol):
+    """An observer that also hears of what comes before the first prompt."""
+
+    def phase(self, name: str) -> None:
+        """Something new begins."""
+
+    def download(self, done: int, total: int) -> None:
+        """So many bytes of a model are there."""
+
+
+@contextmanager
+def open_progress(console: Console) -> Iterator[Progress]:
+    """Show progress on a console until the block is left."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    with console.status("") as status:
+        yield _Live(console, status)
+
+
+class _Lines:
+    """One line for each thing that happens; also the base of the live display, which prints less."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._percent = -1
+
+    def phase(self, name: str) -> None:
+        self._show(name)
+
+    def download(self, done: int, total: int) -> None:
+        percent = 100 * done // total if total else 0
+        if percent // _PERCENT_STEP > self._percent // _PERCENT_STEP:
+            self._percent = percent
+            self._show(f"fetching the model: {decimal(done)} of {decimal(total)}, {percent} %")
+
+    def asked(self, target: ChangedMethod, attempt: int) -> None:
+        again = f" (attempt {attempt})" if attempt > 1 else ""
+        self._show(f"asking for tests of {target.id}{again}")
+
+    def replied(self, reply: Reply) -> None:
+        usage = reply.usage
+        self._show(f"  {usage.tokens_out} tokens in {usage.seconds:.1f} s for {reply.prompt.target.id}")
+
+    def judged(self, verdict: Verdict) -> None:
+        name = verdict.candidate.name or "the reply"
+        if verdict.outcome is Outcome.ACCEPTED:
+            gained = sum(map(len, verdict.gained.values()))
+            self._print(f"  [green]✓[/] {escape(name)}: {gained} more changed {'line' if gained == 1 else 'lines'}")
+        else:
+            outcome = verdict.outcome.replace("_", " ")
+            self._refused(f"  [dim]✗ {escape(name)}: {outcome}: {escape(verdict.reason)}[/]")
+
+    def confirming(self, count: int) -> None:
+        self._show(f"running the {count} chosen {'test' if count == 1 else 'tests'} together")
+
+    def _show(self, text: str) -> None:
+        self._print(escape(text))
+
+    def _refused(self, text: str) -> None:
+        self._print(text)
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class _Live(_Lines):
+    """What goes on now stands on one line that changes; accepted tests stay on the screen."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        super().__init__(console)
+        self._status = status
+        self._judged = 0
+        self._accepted = 0
+        self._now = ""
+
+    def download(self, done: int, total: int) -> None:
+        self._show(f"fetching the model: {decimal(done)} of {decimal(total)}")
+
+    def replied(self, reply: Reply) -> None:
+        self._show(f"judging tests of {reply.prompt.target.id}")
+
+    def judged(self, verdict: Verdict) -> None:
+        self._judged += verdict.outcome is not Outcome.UNPARSABLE
+        self._accepted += verdict.outcome is Outcome.ACCEPTED
+        super().judged(verdict)
+        self._show(self._now)
+
+    def _refused(self, text: str) -> None:
+        """Refused tests are counted, and listed in the summary."""
+
+    def _show(self, text: str) -> None:
+        self._now = text
+        counts = f" [dim]· {self._judged} tests judged, {self._accepted} accepted[/]" if self._judged else ""
+        self._status.update(f"{escape(text)}{counts}")

@@ -1,0 +1,300 @@
+"""``llm-testgen propose``: from a change in a checkout to proven tests in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from llm_testgen.baseline import measured_paths, read_baseline, run_baseline
+from llm_testgen.commands.models import ModelOptions, open_model
+from llm_testgen.commands.output import output_folder, write_proposal
+from llm_testgen.commands.progress import Progress, open_progress
+from llm_testgen.commands.summary import print_summary
+from llm_testgen.edges.git import Repository
+from llm_testgen.edges.session import RememberingModel, Session
+from llm_testgen.errors import ProjectError, UsageError
+from llm_testgen.index import Index
+from llm_testgen.knowledge import ProjectKnowledge
+from llm_testgen.pipeline import Baseline, Tools
+from llm_testgen.pipeline import propose as run_pipeline
+from llm_testgen.prompts import default_prompts
+from llm_testgen.proposal import (
+    Proposal,
+    coverage_figures,
+    file_records,
+    funnel,
+    skip_records,
+    target_records,
+    usage_record,
+    verdict_record,
+)
+from llm_testgen.records import Change, ChangedMethod, Skip, Snapshot
+from llm_testgen.runner.base import Limits, Project, Runner
+from llm_testgen.runner.cold import ColdRunner
+from llm_testgen.runner.interpreter import Interpreter, find_python, inspect
+from llm_testgen.settings import Generation
+from llm_testgen.stages.diff import changed_methods
+from llm_testgen.stages.prompt import Templates
+
+OUTPUT_FOLDER = ".llm-testgen"
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeOptions:
+    """What a person asked for, as it came.
+
+    Attributes:
+        repo: A folder inside the checkout.
+        base: Revision to compare with; None for the default branch.
+        head: Revision to test.
+        worktree: Test the working tree as it is instead of ``head``.
+        python: The project's interpreter; None to look for one.
+        out: Where results go; None for ``.llm-testgen`` in the repository.
+        coverage: Recorded coverage of the existing tests; None to run them.
+        prompts: Folder of templates; None for the ones that come along.
+        test_folder: Where new test files go when the project has no tests yet.
+        timeout: Seconds that one execution of a candidate may take.
+        model: Which model to ask.
+        generation: How to ask and judge.
+    """
+
+    repo: Path
+    base: str | None
+    head: str
+    worktree: bool
+    python: str | None
+    out: Path | None
+    coverage: Path | None
+    prompts: Path | None
+    test_folder: str | None
+    timeout: float
+    model: ModelOptions
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkout:
+    """The change to work on, and the tree at its head."""
+
+    repository: Repository
+    change: Change
+    snapshot: Snapshot
+
+
+async def run_propose(options: ProposeOptions, environ: Mapping[str, str], console: Console) -> Proposal:
+    """Do what ``propose`` does: write the proposal, the patch and the session, and print a summary.
+
+    Raises:
+        LlmTestgenError: Something that a person has to mend first.
+    """
+    started = time.monotonic()
+    templates = Templates(options.prompts or default_prompts())
+    checkout = _open_checkout(options)
+    change = checkout.change
+    interpreter = inspect(find_python(checkout.repository.root, options.python, environ.get("PATH")), environ)
+    out = output_folder(options.out or checkout.repository.root / OUTPUT_FOLDER)
+    session = Session(out / "session.sqlite")
+    async with AsyncExitStack() as stack:
+        progress = stack.enter_context(open_progress(console))
+        index = stack.enter_context(Index.open(out / "session.sqlite"))
+        progress.phase("reading the project")
+        index.update(checkout.snapshot)
+        _require_tests(index, options)
+        progress.phase("starting the model")
+        model = await open_model(options.model, environ, progress.download)
+        stack.push_async_callback(model.close)
+        runner = _runner(checkout, interpreter, index, options, environ)
+        stack.push_async_callback(runner.close)
+        baseline, notes = await _baseline(checkout, runner, options, progress)
+        targets, settled = _split(change, baseline)
+        knowledge = ProjectKnowledge(index, checkout.snapshot, options.test_folder)
+        tools = Tools(knowledge, RememberingModel(model, session), runner, templates, progress)
+        generation = _with_time_left(options.generation, time.monotonic() - started)
+        progress.phase("writing tests")
+        result = await run_pipeline(targets, baseline, tools, generation)
+    if not interpreter.write_protected:
+        notes = (*notes, "this kernel has no Landlock: tests could write outside their copy of the project")
+    proposal = Proposal(
+        base=change.base,
+        head=change.head,
+        worktree=options.worktree,
+        coverage=coverage_figures(baseline.figure, result.after),
+        targets=target_records(targets),
+        skipped=skip_records((*change.skipped, *settled)),
+        verdicts=tuple(map(verdict_record, result.verdicts)),
+        accepted=result.accepted,
+        files=file_records(result.files),
+        funnel=funnel(result.replies, result.verdicts),
+        usage=usage_record(result.usage, time.monotonic() - started),
+        notes=(*notes, *result.notes),
+    )
+    session.record(change.head, result.verdicts)
+    write_proposal(out, proposal, result.files)
+    print_summary(console, proposal, out)
+    return proposal
+
+
+def _open_checkout(options: ProposeOptions) -> _Checkout:
+    repository = Repository.open(options.repo)
+    revisions = repository.merge_base(options.base, options.head, worktree=options.worktree)
+    if options.worktree:
+        files = repository.changes_to_worktree(revisions.base)
+        snapshot = repository.worktree_snapshot()
+    else:
+        files = repository.changes(revisions.base, revisions.head)
+        snapshot = repository.snapshot(revisions.head)
+    change = changed_methods(revisions.base, revisions.head, files)
+    if not change.targets:
+        left_out = f" ({len(change.skipped)} left out, the first because: {change.skipped[0].reason})"
+        msg = (
+            f"no changed method between {revisions.base[:12]} and {revisions.head[:12]}"
+            f"{left_out if change.skipped else ''}: pass another --base or --head, or --worktree for uncommitted changes"
+        )
+        raise UsageError(msg)
+    return _Checkout(repository, change, snapshot)
+
+
+def _require_tests(index: Index, options: ProposeOptions) -> None:
+    if not index.test_files() and options.test_folder is None:
+        msg = "the project has no tests yet: pass --test-folder tests to say where the first ones go"
+        raise ProjectError(msg)
+
+
+def _runner(
+    checkout: _Checkout, interpreter: Interpreter, index: Index, options: ProposeOptions, environ: Mapping[str, str]
+) -> Runner:
+    root = checkout.repository.root
+    project = Project(
+        snapshot=checkout.snapshot,
+        extra={path: root / path for path in checkout.repository.ignored_files()},
+        source_roots=index.source_roots(),
+        measured=measured_paths(checkout.change),
+    )
+    return ColdRunner(project, interpreter, Limits(seconds=options.timeout), environ)
+
+
+async def _baseline(
+    checkout: _Checkout, runner: Runner, options: ProposeOptions, progress: Progress
+) -> tuple[Baseline, tuple[str, ...]]:
+    change = checkout.change
+    if options.coverage is None:
+        progress.phase("running the existing tests")
+        coverage, notes = await run_baseline(runner)
+    else:
+        progress.phase("reading the coverage of the existing tests")
+        known = [file.path for file in checkout.snapshot.files]
+        coverage, notes = await read_baseline(runner, options.coverage, change, known)
+    return Baseline(change.changed_lines, coverage), notes
+
+
+def _split(change: Change, baseline: Baseline) -> tuple[tuple[ChangedMethod, ...], tuple[Skip, ...]]:
+    """Targets that have something left to cover, and the others with the reason."""
+    missing = baseline.missing()
+    measured = baseline.figure.changed
+    targets, settled = [], []
+    for target in change.targets:
+        if missing.get(target.path, frozenset()) & target.lines:
+            targets.append(target)
+        elif target.path not in baseline.coverage:
+            settled.append(Skip(target.path, "coverage does not measure this file", target.qualname))
+        elif measured.get(target.path, frozenset()) & target.lines:
+            settled.append(Skip(target.path, "existing tests execute all its changed lines", target.qualname))
+        else:
+            settled.append(Skip(target.path, "no changed line begins a statement", target.qualname))
+    return tuple(targets), tuple(settled)
+
+
+def _with_time_left(generation: Generation, elapsed: float) -> Generation:
+    if generation.deadline is None:
+        return generation
+    return replace(generation, deadline=max(0.0, generation.deadline - elapsed))
+
+
+_POSITIVE = click.IntRange(min=1)
+
+
+@click.command("propose")
+@click.option("--repo", type=click.Path(path_type=Path), default=Path(), show_default=".", help="The checkout.")
+@click.option("--base", metavar="REV", help="Compare with where HEAD left REV.  [default: the default branch]")
+@click.option("--head", metavar="REV", default="HEAD", show_default=True, help="The revision to test.")
+@click.option("--worktree", is_flag=True, help="Test the working tree as it is, uncommitted changes included.")
+@click.option("--python", metavar="PATH", help="The project's interpreter.  [default: its .venv, else python]")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where results go.  [default: .llm-testgen]")
+@click.option(
+    "--coverage",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Coverage of the existing tests (.coverage, XML, JSON or lcov), instead of running them.",
+)
+@click.option("--test-folder", metavar="DIR", help="Where tests go in a project that has none yet.")
+@click.option("--prompts", metavar="DIR", type=click.Path(path_type=Path), help="Templates of your own.")
+@click.option("--model", metavar="ID", help="A model of Inference Providers or of the endpoint, or an embedded one.")
+@click.option("--endpoint", metavar="URL", help="A dedicated endpoint or any OpenAI-compatible server.")
+@click.option("--replay", metavar="FILE", type=click.Path(path_type=Path), help="Answer from recorded replies.")
+@click.option("--record", metavar="FILE", type=click.Path(path_type=Path), help="Record the replies.")
+@click.option("--attempts", type=_POSITIVE, default=2, show_default=True, help="Prompts per changed method.")
+@click.option("--max-tests", type=_POSITIVE, help="Accept at most so many tests.")
+@click.option("--max-tokens", type=_POSITIVE, help="Spend at most so many tokens, in and out.")
+@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop trying after so long.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=20.0, show_default=True, help="Seconds per test run.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the model's sampling.")
+@click.option(
+    "--context-tokens", type=click.IntRange(min=0), default=600, show_default=True, help="For related code in a prompt."
+)
+def propose(  # noqa: PLR0913 - one parameter for each option
+    *,
+    repo: Path,
+    base: str | None,
+    head: str,
+    worktree: bool,
+    python: str | None,
+    out: Path | None,
+    coverage: Path | None,
+    test_folder: str | None,
+    prompts: Path | None,
+    model: str | None,
+    endpoint: str | None,
+    replay: Path | None,
+    record: Path | None,
+    attempts: int,
+    max_tests: int | None,
+    max_tokens: int | None,
+    deadline: float | None,
+    timeout: float,
+    temperature: float,
+    seed: int,
+    context_tokens: int,
+) -> None:
+    """Write tests for what changed, prove them, and keep those that raise diff coverage."""
+    options = ProposeOptions(
+        repo=repo,
+        base=base,
+        head=head,
+        worktree=worktree,
+        python=python,
+        out=out,
+        coverage=coverage,
+        prompts=prompts,
+        test_folder=test_folder,
+        timeout=timeout,
+        model=ModelOptions(model=model, endpoint=endpoint, replay=replay, record=record),
+        generation=Generation(
+            attempts=attempts,
+            temperature=temperature,
+            seed=seed,
+            context_tokens=context_tokens,
+            max_tokens=max_tokens,
+            max_tests=max_tests,
+            deadline=deadline,
+        ),
+    )
+    asyncio.run(run_propose(options, os.environ, Console()))

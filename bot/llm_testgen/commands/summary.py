@@ -1,0 +1,115 @@
+"""The end of a run, as a person likes to read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from llm_testgen.commands.output import PATCH, PROPOSAL
+from llm_testgen.proposal import Proposal, VerdictRecord
+from llm_testgen.records import Outcome
+
+_BAR = 30
+_STAGES = ("candidates", "built", "passed", "stable", "gained", "accepted")
+
+
+def print_summary(console: Console, proposal: Proposal, out: Path) -> None:
+    """Print the funnel per method, the accepted tests, and diff coverage before and after."""
+    console.print()
+    if proposal.targets:
+        console.print(_funnel_table(proposal))
+    for index in proposal.accepted:
+        _print_test(console, proposal.verdicts[index])
+    _print_refusals(console, proposal)
+    for skip in proposal.skipped:
+        name = f"{skip.path}::{skip.qualname}" if skip.qualname else skip.path
+        console.print(f"[dim]left out {escape(name)}: {escape(skip.reason)}[/]", highlight=False, soft_wrap=True)
+    for note in proposal.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
+    _print_coverage(console, proposal)
+    _print_ending(console, proposal, out)
+
+
+def _funnel_table(proposal: Proposal) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Tests by changed method, filter by filter", title_justify="left")
+    table.add_column("method", overflow="fold")
+    for stage in _STAGES:
+        table.add_column(stage, justify="right")
+    for target in proposal.targets:
+        verdicts = [verdict for verdict in proposal.verdicts if verdict.target == target.id]
+        table.add_row(escape(target.id), *map(str, _counts(verdicts)))
+    funnel = proposal.funnel
+    totals = (getattr(funnel, stage) for stage in _STAGES)
+    table.add_section()
+    table.add_row(f"all, of {funnel.replies} replies", *map(str, totals), style="bold")
+    return table
+
+
+def _counts(verdicts: list[VerdictRecord]) -> tuple[int, ...]:
+    """The funnel of one method, in the order of the stages."""
+    outcomes = Counter(verdict.outcome for verdict in verdicts)
+    candidates = len(verdicts) - outcomes[Outcome.UNPARSABLE]
+    built = candidates - outcomes[Outcome.UNSAFE] - outcomes[Outcome.BROKEN]
+    passed = built - outcomes[Outcome.FAILING]
+    stable = passed - outcomes[Outcome.FLAKY]
+    gained = sum(bool(verdict.gained) for verdict in verdicts)
+    return candidates, built, passed, stable, gained, outcomes[Outcome.ACCEPTED]
+
+
+def _print_test(console: Console, verdict: VerdictRecord) -> None:
+    gained = "; ".join(f"{path}:{_ranges(lines)}" for path, lines in verdict.gained.items())
+    console.print(f"[green]✓ {escape(verdict.name)}[/] covers {escape(gained)}", highlight=False, soft_wrap=True)
+    for repair in verdict.repairs:
+        console.print(f"  [dim]repaired: {escape(repair)}[/]", highlight=False, soft_wrap=True)
+    console.print(Syntax(verdict.code.strip(), "python", background_color="default", word_wrap=True))
+    console.print()
+
+
+def _print_refusals(console: Console, proposal: Proposal) -> None:
+    refused = Counter(verdict.outcome for verdict in proposal.verdicts if verdict.outcome is not Outcome.ACCEPTED)
+    if refused:
+        parts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in refused.most_common())
+        console.print(f"Refused: {parts}. The reasons are in {PROPOSAL}.", highlight=False)
+
+
+def _print_coverage(console: Console, proposal: Proposal) -> None:
+    figures = proposal.coverage
+    console.print()
+    console.print("[bold]Diff coverage[/]", highlight=False)
+    rows = (("before", figures.before, figures.covered_before), ("after", figures.after, figures.covered_after))
+    for label, percent, covered in rows:
+        filled = round(_BAR * percent / 100)
+        bar = f"[green]{'█' * filled}[/][dim]{'░' * (_BAR - filled)}[/]"
+        console.print(
+            f"  {label:<6} {bar} {percent:6.2f} %  ({covered} of {figures.changed_lines} lines)", highlight=False
+        )
+
+
+def _print_ending(console: Console, proposal: Proposal, out: Path) -> None:
+    usage = proposal.usage
+    console.print()
+    console.print(
+        f"{len(proposal.accepted)} accepted; {usage.tokens_in:,} tokens read and {usage.tokens_out:,} written by the"
+        f" model in {usage.seconds:.0f} s; {usage.total_seconds:.0f} s in all.",
+        highlight=False,
+    )
+    if proposal.accepted:
+        patch = escape(str(out / PATCH))
+        console.print(f"To take them: [bold]git apply {patch}[/]", highlight=False, soft_wrap=True)
+
+
+def _ranges(lines: tuple[int, ...]) -> str:
+    """Line numbers with runs drawn together: 3-5,9."""
+    parts: list[list[int]] = []
+    for line in lines:
+        if parts and line == parts[-1][-1] + 1:
+            parts[-1].append(line)
+        else:
+            parts.append([line])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in parts)

@@ -1,0 +1,189 @@
+"""A model inside the job: a child process that serves a model file, and the client that asks it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from llm_testgen.edges.models import HubModel, Patience, Sampling, Service
+from llm_testgen.errors import ModelError
+from llm_testgen.records import Prompt, Reply
+
+_SCRIPT = Path(__file__).with_name("llama_server.py")
+_ENGINE = "xllamacpp"
+_TAIL = 4096
+_GRACE = 5.0  # seconds that the server has to end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a model file is served.
+
+    Attributes:
+        context_tokens: Room for a prompt and its reply together.
+        threads: Threads that compute; None for one per physical core, as more of them only wait for each other.
+        startup_timeout: Seconds for the file to be loaded.
+        reply_timeout: Seconds for one reply; two slow cores need minutes for a long prompt.
+    """
+
+    context_tokens: int = 8192
+    threads: int | None = None
+    startup_timeout: float = 180.0
+    reply_timeout: float = 900.0
+
+
+class EmbeddedModel:
+    """A model that a child process serves; `start` makes one, and `close` ends the process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: IO[bytes], model: HubModel) -> None:
+        """Take over a running server; ``log`` is the file that it writes to."""
+        self.name = model.name
+        self.concurrency = 1
+        self._process = process
+        self._log = log
+        self._model = model
+
+    @classmethod
+    async def start(
+        cls, weights: Path, *, name: str = "", env: Mapping[str, str] | None = None, serving: Serving | None = None
+    ) -> EmbeddedModel:
+        """Start the server and wait until it is ready.
+
+        The thread that calls this must outlive the model: on Linux the server ends with it.
+
+        Args:
+            weights: A GGUF file.
+            name: What reports call the model; the file's name by default.
+            env: The server's environment variables; it needs none and no secret.
+            serving: How it is served.
+
+        Raises:
+            ModelError: The engine is not installed, or the server does not start; the message holds its last words.
+        """
+        if importlib.util.find_spec(_ENGINE) is None:
+            message = (
+                "the embedded model needs its engine: pip install 'llm-testgen[local]', or give --endpoint or --model"
+            )
+            raise ModelError(message)
+        serving = serving or Serving()
+        key = secrets.token_urlsafe(24)
+        log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the model
+        process = _spawn(weights, serving, dict(env or {}), log)
+        try:
+            async with asyncio.timeout(serving.startup_timeout):
+                url = await asyncio.to_thread(_hand_over, process, key)
+            service = Service(name or weights.stem, url, key)
+            patience = Patience(attempts=2, timeout=serving.reply_timeout)
+            return cls(process, log, HubModel(service, patience=patience, concurrency=1))
+        except BaseException as error:
+            _end(process)
+            words = _last_words(log)
+            log.close()
+            if isinstance(error, TimeoutError):
+                words = f"not ready within {serving.startup_timeout:g} s"
+            elif not isinstance(error, _NotReadyError):
+                raise
+            message = f"the embedded model {weights.name} cannot be served: {words}"
+            raise ModelError(message) from error
+
+    async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        """Answer a prompt.
+
+        Raises:
+            ModelError: The server refuses the prompt, or has died; the message then holds its last words.
+        """
+        try:
+            return await self._model.reply(prompt, sampling)
+        except ModelError as error:
+            code = self._process.poll()
+            if code is None:
+                raise
+            ended = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+            message = f"the embedded model's server ended {ended}; its last words: {_last_words(self._log)}"
+            raise ModelError(message) from error
+
+    async def close(self) -> None:
+        """End the server: asked first, killed after five seconds."""
+        try:
+            await self._model.close()
+        finally:
+            await asyncio.to_thread(_end, self._process)
+            self._log.close()
+
+
+class _NotReadyError(Exception):
+    """The server ended before it was ready."""
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use, as far as the system tells; at least 1."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+    siblings: set[str] = set()
+    for cpu in usable:
+        topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            siblings.add(topology.read_text(encoding="ascii").strip())
+        except OSError:
+            siblings.add(str(cpu))
+    return len(siblings)
+
+
+def _spawn(weights: Path, serving: Serving, env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    # By path and with -P: neither this package nor the script's folder need or may be on the server's path.
+    command = [sys.executable, "-P", str(_SCRIPT), str(weights)]
+    command += ["--context-tokens", str(serving.context_tokens)]
+    command += ["--threads", str(serving.threads or physical_cores())]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, start_new_session=True
+    )
+
+
+def _hand_over(process: subprocess.Popen[bytes], key: str) -> str:
+    """Give the server its key, and wait for its address.
+
+    Raises:
+        _NotReadyError: It ended.
+    """
+    assert process.stdin is not None  # noqa: S101  # for the type checker: both are pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(f"{key}\n".encode())
+        process.stdin.flush()
+        return str(json.loads(process.stdout.readline())["url"])
+    except (OSError, ValueError) as error:
+        raise _NotReadyError from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server and all that it started, and reap it; again is no harm."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def _last_words(log: IO[bytes]) -> str:
+    """The last line of the log that says something."""
+    # pread, as the server shares the file's position.
+    tail = os.pread(log.fileno(), _TAIL, max(0, os.fstat(log.fileno()).st_size - _TAIL))
+    lines = [line.strip() for line in tail.decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "it said nothing"

@@ -1,0 +1,175 @@
+"""The session: every exchange with a model and every verdict, in the SQLite file that also holds the index.
+
+An exchange is kept under what was asked, of whom and how. A run that was killed asks the same again and is
+answered from here, so that no reply is paid for twice and the run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from llm_testgen.edges.models import Model, Sampling
+from llm_testgen.errors import UsageError
+from llm_testgen.records import Prompt, Reply, Usage, Verdict
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS exchange (
+    key TEXT PRIMARY KEY,
+    asked_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    target TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    sampling TEXT NOT NULL,
+    messages TEXT NOT NULL,
+    prefill TEXT NOT NULL,
+    reply TEXT NOT NULL,
+    truncated INTEGER NOT NULL,
+    tokens_in INTEGER NOT NULL,
+    tokens_out INTEGER NOT NULL,
+    seconds REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS verdict (
+    head TEXT NOT NULL,
+    target TEXT NOT NULL,
+    name TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    outcome TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    code TEXT NOT NULL,
+    repairs TEXT NOT NULL,
+    gained TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    judged_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+);
+"""
+
+
+class Session:
+    """Exchanges and verdicts of the runs that share one file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            UsageError: It is no SQLite file, or cannot be written.
+        """
+        self._path = path
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+
+    def recall(self, key: str, prompt: Prompt) -> Reply | None:
+        """The reply that was once given to what ``key`` stands for."""
+        with self._connection() as connection:
+            row = connection.execute(
+                "SELECT reply, model, truncated, tokens_in, tokens_out, seconds FROM exchange WHERE key = ?", (key,)
+            ).fetchone()
+        if row is None:
+            return None
+        text, model, truncated, tokens_in, tokens_out, seconds = row
+        return Reply(prompt, text, model, Usage(tokens_in, tokens_out, seconds), truncated=bool(truncated))
+
+    def remember(self, key: str, reply: Reply, sampling: Sampling) -> None:
+        """Keep an exchange."""
+        prompt, usage = reply.prompt, reply.usage
+        row = (
+            key,
+            prompt.target.id,
+            prompt.attempt,
+            reply.model,
+            json.dumps(dataclasses.asdict(sampling)),
+            json.dumps([dataclasses.asdict(message) for message in prompt.messages]),
+            prompt.prefill,
+            reply.text,
+            reply.truncated,
+            usage.tokens_in,
+            usage.tokens_out,
+            usage.seconds,
+        )
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO exchange (key, target, attempt, model, sampling, messages, prefill, reply,"
+                " truncated, tokens_in, tokens_out, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+
+    def record(self, head: str, verdicts: Iterable[Verdict]) -> None:
+        """Keep the verdicts of a run at one head, instead of those of an earlier run at the same head."""
+        rows = [_verdict_row(head, verdict) for verdict in verdicts]
+        with self._connection() as connection:
+            connection.execute("DELETE FROM verdict WHERE head = ?", (head,))
+            connection.executemany(
+                "INSERT INTO verdict (head, target, name, attempt, outcome, reason, code, repairs, gained, seconds)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one transaction: committed unless something is raised, then closed."""
+        try:
+            with closing(sqlite3.connect(self._path)) as connection, connection:
+                yield connection
+        except sqlite3.Error as error:
+            msg = f"{self._path} cannot be used as a session: {error}; move it away or pass another --out"
+            raise UsageError(msg) from error
+
+
+class RememberingModel:
+    """A model that answers from the session what was asked before."""
+
+    def __init__(self, model: Model, session: Session) -> None:
+        """Wrap a model."""
+        self._model = model
+        self._session = session
+        self.name = model.name
+        self.concurrency = model.concurrency
+
+    async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        """The reply as it was given before, with its original cost; a new one where there is none."""
+        key = exchange_key(self.name, prompt, sampling)
+        known = self._session.recall(key, prompt)
+        if known is not None:
+            return known
+        reply = await self._model.reply(prompt, sampling)
+        if reply is not None:
+            self._session.remember(key, reply, sampling)
+        return reply
+
+    async def close(self) -> None:
+        """Close the model."""
+        await self._model.close()
+
+
+def exchange_key(model: str, prompt: Prompt, sampling: Sampling) -> str:
+    """What tells one request from another: the model, every word of the prompt, and how the reply is drawn."""
+    asked = {
+        "model": model,
+        "target": prompt.target.id,
+        "attempt": prompt.attempt,
+        "messages": [dataclasses.asdict(message) for message in prompt.messages],
+        "prefill": prompt.prefill,
+        "sampling": dataclasses.asdict(sampling),
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _verdict_row(head: str, verdict: Verdict) -> tuple[str | int | float, ...]:
+    candidate = verdict.candidate
+    return (
+        head,
+        verdict.target.id,
+        candidate.name,
+        candidate.attempt,
+        verdict.outcome,
+        verdict.reason,
+        candidate.code,
+        json.dumps(candidate.repairs),
+        json.dumps({path: sorted(lines) for path, lines in verdict.gained.items()}),
+        sum(run.seconds for run in verdict.runs),
+    )

@@ -1,0 +1,89 @@
+"""What the index knows, in the terms of the pipeline's stages."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from llm_testgen.index import Index
+from llm_testgen.paths import is_python
+from llm_testgen.records import ChangedMethod, Snapshot
+from llm_testgen.source import SourceError, parse
+from llm_testgen.stages.context import Surroundings
+from llm_testgen.stages.suggest import choose_test_path
+
+
+class ModuleNames:
+    """What names mean to a test of one module."""
+
+    def __init__(self, index: Index, path: str, modules: frozenset[str]) -> None:
+        """Look from the module at ``path``; ``modules`` are the dotted names of the project's own modules."""
+        self._index = index
+        self._path = path
+        self._modules = modules
+        self._defined = frozenset(method.qualname for method in index.methods(path) if "." not in method.qualname)
+
+    def import_for(self, name: str) -> str | None:
+        """The import statement that binds ``name``; None if unknown."""
+        return self._index.import_for(name, self._path)
+
+    def is_defined(self, name: str) -> bool:
+        """Whether the module defines a function or class of that name."""
+        return name in self._defined
+
+    def is_project_module(self, module: str) -> bool:
+        """Whether it is one of the project's own modules."""
+        return module in self._modules
+
+
+class ProjectKnowledge:
+    """The index of one snapshot.
+
+    Args:
+        index: Brought up to date with the snapshot.
+        snapshot: The tree at head.
+        test_folder: Where new test files go when the project has none to show it; None for ``tests``.
+    """
+
+    def __init__(self, index: Index, snapshot: Snapshot, test_folder: str | None) -> None:
+        """Look at one snapshot."""
+        self._index = index
+        self._snapshot = snapshot
+        self._test_folder = test_folder
+        paths = [file.path for file in snapshot.files if is_python(file.path)]
+        self._modules = frozenset(index.module_name(path) for path in paths)
+
+    def surroundings(self, target: ChangedMethod) -> Surroundings:
+        """Module, related code, tests and fixtures of a changed method."""
+        index = self._index
+        existing = index.test_files_of(target.path)
+        test_path = choose_test_path(target.path, existing, index.test_files(), self._test_folder)
+        return Surroundings(
+            module=index.module_name(target.path),
+            related=index.related(target.path, target.qualname),
+            tests=index.tests_of(target.path, target.qualname),
+            fixtures=index.fixtures_for(test_path),
+            test_path=test_path,
+        )
+
+    def names(self, target: ChangedMethod) -> ModuleNames:
+        """What names mean in a changed method's module."""
+        return ModuleNames(self._index, target.path, self._modules)
+
+    def test_files(self) -> Mapping[str, str]:
+        """Text of every test file at head, by path; those that are no UTF-8 are left out."""
+        return self._texts
+
+    @functools.cached_property
+    def _texts(self) -> dict[str, str]:
+        wanted = frozenset(self._index.test_files())
+        texts = {}
+        for file in self._snapshot.files:
+            if file.path in wanted:
+                data = self._snapshot.read(file)
+                try:
+                    parse(file.path, data)
+                    texts[file.path] = data.decode("utf-8")
+                except (SourceError, UnicodeDecodeError):
+                    continue
+        return texts

@@ -1,0 +1,60 @@
+"""What every runner offers, whether it starts a process for each candidate or keeps one warm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from llm_testgen.records import Candidate, Run, Snapshot, SuiteRun
+
+
+class Runner(Protocol):
+    """Executes tests in the project's interpreter, never in the checkout."""
+
+    async def run_suite(self) -> SuiteRun:
+        """The project's own tests as they are at head."""
+
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+        """One candidate alone, in the folder where its test file would stand."""
+
+    async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+        """Test files, given as path → text, together in one fresh process; nothing else is run."""
+
+    async def close(self) -> None:
+        """End what still runs and delete the copy of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one execution may take.
+
+    Attributes:
+        seconds: Wall-clock time of a candidate.
+        suite_seconds: Wall-clock time of the project's own suite.
+        memory: Address space of a process, in bytes.
+        file: Size of a file that it writes, in bytes.
+    """
+
+    seconds: float = 20.0
+    suite_seconds: float = 900.0
+    memory: int = 8 << 30
+    file: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a runner needs to know of the project.
+
+    Attributes:
+        snapshot: The tree to run on.
+        extra: Ignored files of the checkout that imports may need, as path → where it lies.
+        source_roots: Folders of the tree that imports start from, "" for its root.
+        measured: Files whose lines are counted.
+    """
+
+    snapshot: Snapshot
+    extra: Mapping[str, Path]
+    source_roots: tuple[str, ...]
+    measured: tuple[str, ...]

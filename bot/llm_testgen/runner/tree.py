@@ -1,0 +1,118 @@
+"""A throw-away copy of the tree: made once, checked and mended between runs, deleted at the end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from llm_testgen.errors import ProjectError
+from llm_testgen.records import Snapshot, TreeFile
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """What tells that a file is still the one that was written."""
+
+    size: int
+    modified: int
+    inode: int
+
+
+class TreeCopy:
+    """The files of a snapshot, and ignored ones that imports need, in a temporary folder.
+
+    Attributes:
+        root: The copy's root; what runs sees it as the project.
+        scratch: Beside it, where runs may write.
+    """
+
+    def __init__(self, snapshot: Snapshot, extra: Mapping[str, Path]) -> None:
+        """Write the copy.
+
+        Raises:
+            ProjectError: The temporary folder cannot take it.
+        """
+        self._snapshot = snapshot
+        self._extra = extra
+        self._stamps: dict[str, _Stamp] = {}
+        self._home = Path(os.path.realpath(tempfile.mkdtemp(prefix="llm-testgen-")))
+        # The folder's name is what tests of relative paths and pytest's own reports show: a plain one.
+        self.root = self._home / "project"
+        self.scratch = self._home / "scratch"
+        try:
+            self.scratch.mkdir()
+            self.root.mkdir()
+            for file in snapshot.files:
+                self._write_file(file)
+            for path, source in extra.items():
+                self._write(path, source.read_bytes())
+        except OSError as error:
+            self.delete()
+            msg = f"cannot copy the project to {self._home}: {error.strerror}; free some room or set TMPDIR"
+            raise ProjectError(msg) from error
+
+    def keep_bytecode(self) -> None:
+        """Take the bytecode that the project's own suite has just left behind as part of the copy."""
+        for path in self._walk():
+            if path.suffix == ".pyc" and path.parent.name == "__pycache__" and not path.is_symlink():
+                self._stamps.setdefault(path.relative_to(self.root).as_posix(), _stamp(path))
+
+    def restore(self) -> int:
+        """Undo what a run did to the copy; returns how many files had been changed, added or removed."""
+        mended = 0
+        known = {file.path: file for file in self._snapshot.files}
+        present = set()
+        for path in self._walk():
+            relative = path.relative_to(self.root).as_posix()
+            present.add(relative)
+            if self._stamps.get(relative) == _stamp(path):
+                continue
+            mended += 1
+            path.unlink(missing_ok=True)
+            present.discard(relative)
+        for relative in self._stamps.keys() - present:
+            mended += 1
+            if relative in known:
+                self._write_file(known[relative])
+            elif relative not in self._extra:
+                del self._stamps[relative]
+            else:
+                self._write(relative, self._extra[relative].read_bytes())
+        return mended
+
+    def add(self, path: str, text: str) -> Path:
+        """Write one more file into the copy; `restore` takes it out again."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8", newline="")
+        return target
+
+    def delete(self) -> None:
+        """Remove the copy and everything beside it."""
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _walk(self) -> Iterator[Path]:
+        for folder, folders, names in os.walk(self.root):
+            here = Path(folder)
+            links = [name for name in folders if (here / name).is_symlink()]
+            yield from (here / name for name in (*names, *links))
+
+    def _write_file(self, file: TreeFile) -> None:
+        self._write(file.path, self._snapshot.read(file), executable=file.executable)
+
+    def _write(self, relative: str, data: bytes, *, executable: bool = False) -> None:
+        target = self.root / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        if executable:
+            target.chmod(0o755)
+        self._stamps[relative] = _stamp(target)
+
+
+def _stamp(path: Path) -> _Stamp:
+    status = path.lstat()
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino)

@@ -1,0 +1,1 @@
+"""Sizes, prices and labels of parcels."""

@@ -1,0 +1,256 @@
+"""Reply → candidates: whatever shape a model answers in, each test function becomes a module of its own.
+
+Replies come fenced or bare, wrapped in prose, cut off in the middle, with the code under test copied into
+them, with imports missing or made up. What can be told from the text alone is mended here; what only a run
+can tell is left to the filters.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from llm_testgen.records import MODULE_QUALNAME, Candidate, Reply
+from llm_testgen.source import FunctionNode
+from llm_testgen.statements import Piece, grouped_imports, pieces_of
+
+_BUILTINS = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__"}
+_COMMON_MODULES = {
+    "np": "import numpy as np",
+    "pd": "import pandas as pd",
+    "pytest": "import pytest",
+    "mock": "from unittest import mock",
+    "Mock": "from unittest.mock import Mock",
+    "MagicMock": "from unittest.mock import MagicMock",
+    "AsyncMock": "from unittest.mock import AsyncMock",
+    "patch": "from unittest.mock import patch",
+    "Path": "from pathlib import Path",
+    "Decimal": "from decimal import Decimal",
+    "Fraction": "from fractions import Fraction",
+    "datetime": "import datetime",
+}
+
+
+class Names(Protocol):
+    """What the project says about names: how a test of one module gets hold of them."""
+
+    def import_for(self, name: str) -> str | None:
+        """The import statement that binds ``name`` as the module under test or its project does; None if unknown."""
+
+    def is_defined(self, name: str) -> bool:
+        """Whether the module under test itself defines ``name`` at its top level."""
+
+    def is_project_module(self, module: str) -> bool:
+        """Whether ``module`` is the dotted name of one of the project's own modules or packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The statements of a reply, sorted by what they are for."""
+
+    imports: tuple[Piece, ...]
+    helpers: tuple[Piece, ...]
+    tests: tuple[Piece, ...]
+
+
+def extract(reply: Reply, names: Names) -> tuple[Candidate, ...]:
+    """Every test function of a reply as a candidate, in order; none when the reply holds no test.
+
+    Args:
+        reply: What the model answered.
+        names: The project's names as seen from the target's module.
+    """
+    parts = _sort(pieces_of(reply.text), names, reply)
+    return tuple(
+        Candidate(reply=reply, name=name, code=_module(piece, parts, names))
+        for name, piece in _single_tests(parts.tests)
+    )
+
+
+def _sort(pieces: tuple[Piece, ...], names: Names, reply: Reply) -> _Parts:
+    imports: list[Piece] = []
+    helpers: list[Piece] = []
+    tests: list[Piece] = []
+    asserted: list[Piece] = []
+    for piece in pieces:
+        node = piece.node
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(piece)
+        elif _is_test(node):
+            tests.append(piece)
+        elif isinstance(node, FunctionNode | ast.ClassDef):
+            if not _is_copy(node, names, reply):
+                helpers.append(piece)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            helpers.append(piece)
+            asserted.append(piece)
+        elif isinstance(node, ast.Assert):
+            asserted.append(piece)
+    if not tests and any(isinstance(piece.node, ast.Assert) for piece in asserted):
+        tests.append(_wrap(asserted, reply))
+    return _Parts(tuple(imports), tuple(helpers), tuple(tests))
+
+
+def _is_test(node: ast.stmt) -> bool:
+    if isinstance(node, FunctionNode):
+        return node.name.startswith("test") and not _is_fixture(node)
+    return isinstance(node, ast.ClassDef) and any(_is_test(child) for child in node.body)
+
+
+def _is_fixture(node: FunctionNode) -> bool:
+    return any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def _is_copy(node: FunctionNode | ast.ClassDef, names: Names, reply: Reply) -> bool:
+    """Whether the model copied the project's code: the real one must be imported instead."""
+    target = reply.prompt.target
+    if node.name == target.method.name and not (isinstance(node, FunctionNode) and _is_fixture(node)):
+        return True
+    return names.is_defined(node.name)
+
+
+def _wrap(statements: list[Piece], reply: Reply) -> Piece:
+    """A test function around bare assertions."""
+    qualname = reply.prompt.target.qualname
+    subject = "module" if qualname == MODULE_QUALNAME else qualname.replace(".", "_").lower()
+    body = "\n".join("    " + line for piece in statements for line in piece.text.split("\n"))
+    text = f"def test_{subject.strip('_')}():\n{body}"
+    return Piece(ast.parse(text).body[0], text)
+
+
+def _single_tests(tests: tuple[Piece, ...]) -> Iterator[tuple[str, Piece]]:
+    """Test functions one by one; a class is repeated with one of its test methods each time."""
+    for piece in tests:
+        node = piece.node
+        if isinstance(node, ast.ClassDef):
+            methods = [child for child in node.body if isinstance(child, FunctionNode) and _is_test(child)]
+            for method in methods:
+                dropped = [other for other in methods if other is not method]
+                yield f"{node.name}::{method.name}", piece.without(dropped)
+        elif isinstance(node, FunctionNode):
+            yield node.name, piece
+
+
+def _module(test: Piece, parts: _Parts, names: Names) -> str:
+    """The text of a module that holds one test and what it needs."""
+    bound = {name: piece for piece in parts.helpers for name in _bound_by(piece.node)}
+    helpers = [piece for piece in parts.helpers if _is_automatic(piece.node)]
+    read: dict[str, None] = {}
+    waiting = [test, *helpers]
+    while waiting:
+        node = waiting.pop(0).node
+        free = _free_names(node)
+        read.update(dict.fromkeys(free))
+        for name in (*free, *_requested_fixtures(node)):
+            helper = bound.get(name)
+            if helper is not None and helper not in helpers:
+                helpers.append(helper)
+                waiting.append(helper)
+    ordered = [piece for piece in parts.helpers if piece in helpers]
+    unbound = [name for name in read if name not in bound]
+    head = "\n".join(grouped_imports(_import_lines(unbound, parts.imports, names)))
+    body = "\n\n\n".join(piece.text for piece in (*ordered, test))
+    return f"{head}\n\n\n{body}\n" if head else f"{body}\n"
+
+
+def _is_automatic(node: ast.stmt) -> bool:
+    """An autouse fixture acts on every test of its module, whether it is named or not."""
+    return isinstance(node, FunctionNode) and any(
+        "autouse=True" in ast.unparse(decorator) for decorator in node.decorator_list
+    )
+
+
+def _bound_by(node: ast.stmt) -> tuple[str, ...]:
+    if isinstance(node, FunctionNode | ast.ClassDef):
+        return (node.name,)
+    return tuple(
+        child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+    )
+
+
+def _free_names(node: ast.stmt) -> tuple[str, ...]:
+    """Names that a statement reads and does not bind itself, in order."""
+    loaded: dict[str, None] = {}
+    bound: set[str] = set()
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
+            loaded[child.id] = None
+        elif isinstance(child, ast.Name):
+            bound.add(child.id)
+        elif isinstance(child, ast.alias):
+            bound.add((child.asname or child.name).partition(".")[0])
+        elif isinstance(child, ast.arg):
+            bound.add(child.arg)
+        elif isinstance(child, FunctionNode | ast.ClassDef | ast.ExceptHandler) and child.name:
+            bound.add(child.name)
+    return tuple(name for name in loaded if name not in bound | _BUILTINS)
+
+
+def _requested_fixtures(node: ast.stmt) -> tuple[str, ...]:
+    """Names that pytest will look up as fixtures: arguments, and what ``usefixtures`` lists."""
+    functions = [child for child in ast.walk(node) if isinstance(child, FunctionNode)]
+    arguments = [argument.arg for function in functions for argument in _all(function.args)]
+    listed = [
+        constant.value
+        for child in ast.walk(node)
+        if isinstance(child, ast.Call) and ast.unparse(child.func).endswith("usefixtures")
+        for constant in child.args
+        if isinstance(constant, ast.Constant) and isinstance(constant.value, str)
+    ]
+    return (*arguments, *listed)
+
+
+def _all(arguments: ast.arguments) -> list[ast.arg]:
+    extra = [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
+
+
+def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Names) -> Iterator[str]:
+    """One import statement for each needed name that one can be found for."""
+    given: dict[str, tuple[ast.Import | ast.ImportFrom, ast.alias]] = {}
+    stars: list[str] = []
+    for piece in imports:
+        if isinstance(piece.node, ast.Import | ast.ImportFrom):
+            for alias in piece.node.names:
+                if alias.name == "*":
+                    stars.append(piece.text)
+                elif not (isinstance(piece.node, ast.ImportFrom) and piece.node.module == "__future__"):
+                    given[alias.asname or alias.name.partition(".")[0]] = (piece.node, alias)
+    for name in needed:
+        if name in given:
+            yield _mend(*given[name], names)
+        elif statement := names.import_for(name) or _COMMON_MODULES.get(name):
+            yield statement
+        elif name in sys.stdlib_module_names:
+            yield f"import {name}"
+    yield from (star for star in stars if not star.startswith("from ."))
+
+
+def _mend(node: ast.Import | ast.ImportFrom, alias: ast.alias, names: Names) -> str:
+    """One name's import as the model wrote it, or the project's own where the model made the module up."""
+    plain = _single_import(node, alias)
+    if isinstance(node, ast.Import):
+        return plain
+    module = node.module or ""
+    top = module.partition(".")[0]
+    if not node.level and (names.is_project_module(module) or top in sys.stdlib_module_names or top == "pytest"):
+        return plain
+    known = names.import_for(alias.name)
+    if known is None or not (node.level or names.is_defined(alias.name) or _is_path_like(module, names)):
+        return plain
+    return f"{known} as {alias.asname}" if alias.asname and " as " not in known else known
+
+
+def _is_path_like(module: str, names: Names) -> bool:
+    """``src.pkg.mod``: the file's path written as a module."""
+    return names.is_project_module(module.partition(".")[2])
+
+
+def _single_import(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> str:
+    """The text of an import statement cut down to one of its names."""
+    single = ast.Import([alias]) if isinstance(node, ast.Import) else ast.ImportFrom(node.module, [alias], node.level)
+    return ast.unparse(single)

@@ -1,0 +1,156 @@
+"""The top-level statements of Python that a model wrote: found between prose and fences, salvaged where cut off."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from llm_testgen.source import DefinitionNode, FunctionNode, SourceError, definition_start, parse_tree
+
+_FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)$")
+_THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
+# A new top-level statement begins at a line that starts with a letter, an underscore or a decorator.
+_STATEMENT_START = re.compile(r"[A-Za-z_@]")
+_DIFF_ADDED = re.compile(r"^\+(?!\+\+)", re.MULTILINE)
+_MOST_JOINED_CHUNKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One top-level statement with its own text, decorators included; the node's lines count from the text's first."""
+
+    node: ast.stmt
+    text: str
+
+    def without(self, dropped: Iterable[ast.stmt]) -> Piece:
+        """The same class without some of the statements of its body."""
+        gone: set[int] = set()
+        for child in dropped:
+            gone.update(range(_first_line(child), (child.end_lineno or child.lineno) + 1))
+        kept = [line for number, line in enumerate(self.text.split("\n"), start=1) if number not in gone]
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).rstrip()
+        return Piece(parse_tree(text).body[0], text)
+
+
+def pieces_of(reply: str) -> tuple[Piece, ...]:
+    """The top-level statements of all the Python in a reply, in order; what cannot be parsed is left out."""
+    reply = _THINKING.sub("", reply).replace("\r\n", "\n").replace("\u00a0", " ").replace("\ufeff", "")
+    return tuple(piece for block in _blocks(reply) for piece in _pieces(block))
+
+
+def pieces_of_module(code: str) -> tuple[Piece, ...]:
+    """The top-level statements of a module's code that is known to be valid."""
+    return tuple(_pieces(code))
+
+
+def grouped_imports(statements: Iterable[str]) -> list[str]:
+    """Import statements without repetition, sorted, those of the standard library first and a blank line between."""
+    groups: dict[bool, list[str]] = {True: [], False: []}
+    for statement in sorted(dict.fromkeys(statements), key=lambda line: (line.startswith("from"), line)):
+        module = statement.split()[1].partition(".")[0]
+        groups[module in sys.stdlib_module_names].append(statement)
+    separator = [""] if groups[True] and groups[False] else []
+    return [*groups[True], *separator, *groups[False]]
+
+
+def _blocks(reply: str) -> list[str]:
+    """The fenced blocks of a reply, an unclosed last one included; the whole reply when there is no fence."""
+    blocks: list[str] = []
+    current: list[str] | None = None
+    closing = ""
+    diff = False
+    for line in reply.split("\n"):
+        fence = _FENCE.match(line)
+        if current is None:
+            if fence:
+                current, closing = [], fence["marks"]
+                diff = fence["info"].strip().lower() in {"diff", "patch"}
+        elif fence and fence["marks"].startswith(closing) and not fence["info"].strip():
+            blocks.append(_block(current, diff=diff))
+            current = None
+        else:
+            current.append(line)
+    if current is not None:
+        blocks.append(_block(current, diff=diff))
+    return blocks or [_block(reply.split("\n"), diff=False)]
+
+
+def _block(lines: list[str], *, diff: bool) -> str:
+    if diff:
+        lines = [_DIFF_ADDED.sub("", line) for line in lines if not line.startswith(("-", "@@", "+++", "diff "))]
+    return textwrap.dedent("\n".join(lines))
+
+
+def _pieces(block: str) -> Iterator[Piece]:
+    try:
+        tree = parse_tree(block)
+    except SourceError:
+        yield from _salvage(block)
+        return
+    lines = block.split("\n")
+    for node in tree.body:
+        start, end = _first_line(node), node.end_lineno or node.lineno
+        yield from _exact("\n".join(lines[start - 1 : end]))
+
+
+def _exact(text: str) -> Iterator[Piece]:
+    """A statement's own text, parsed again so that its lines count from 1; nothing if ``;`` joined it to others."""
+    try:
+        body = parse_tree(text).body
+    except SourceError:
+        return
+    for node in body:
+        yield Piece(node, text if len(body) == 1 else ast.unparse(node))
+
+
+def _salvage(block: str) -> Iterator[Piece]:
+    """Statements of a block that does not parse as a whole: each run of lines that does, cut where it must be."""
+    chunks = _chunks(block)
+    position = 0
+    while position < len(chunks):
+        for count in range(1, min(_MOST_JOINED_CHUNKS, len(chunks) - position) + 1):
+            text = "\n".join(chunks[position : position + count])
+            if _parses(text):
+                yield from _pieces(text)
+                position += count
+                break
+        else:
+            yield from _cut(chunks[position])
+            position += 1
+
+
+def _chunks(block: str) -> list[str]:
+    """Runs of lines that each begin where a top-level statement may."""
+    chunks: list[list[str]] = [[]]
+    for line in block.split("\n"):
+        if _STATEMENT_START.match(line) and chunks[-1]:
+            chunks.append([])
+        chunks[-1].append(line)
+    return ["\n".join(chunk) for chunk in chunks]
+
+
+def _cut(chunk: str) -> Iterator[Piece]:
+    """The longest beginning of a chunk that is a whole definition."""
+    lines = chunk.rstrip().split("\n")
+    for end in range(len(lines) - 1, 1, -1):
+        text = "\n".join(lines[:end]).rstrip()
+        if _parses(text):
+            pieces = list(_pieces(text))
+            if pieces and isinstance(pieces[0].node, DefinitionNode):
+                yield from pieces
+            return
+
+
+def _parses(text: str) -> bool:
+    try:
+        return bool(parse_tree(text).body)
+    except SourceError:
+        return False
+
+
+def _first_line(node: ast.stmt) -> int:
+    return definition_start(node) if isinstance(node, FunctionNode | ast.ClassDef) else node.lineno

@@ -1,0 +1,181 @@
+"""The direction of the imports, and who may touch what: the design's layout as three tables."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGE = "llm_testgen"
+ROOT = Path(__file__).parents[1] / "bot" / PACKAGE
+HARNESS = "runner/harness.py"
+
+# The shared vocabulary, which every other part may use.
+FOUNDATION = frozenset({"errors", "paths", "proposal", "records", "shapes", "source", "statements"})
+BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
+# The pipeline, and what it asks about the project before and between the steps.
+PIPELINE = frozenset({"baseline", "knowledge", "pipeline"})
+BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"settings"}
+
+# What each part may import of the package. A part is a top-level module or a folder; within a folder
+# modules may import each other, but for SEPARATE ones.
+MAY_IMPORT = {
+    "errors": frozenset(),
+    "paths": frozenset(),
+    "proposal": FOUNDATION,
+    "records": FOUNDATION,
+    "shapes": FOUNDATION,
+    "source": FOUNDATION,
+    "statements": FOUNDATION,
+    "settings": FOUNDATION,
+    "edges": FOUNDATION,
+    "index": FOUNDATION,
+    "runner": FOUNDATION,
+    "stages": FOUNDATION,
+    "baseline": BELOW_PIPELINE | {"settings"},
+    "knowledge": BELOW_PIPELINE | {"settings"},
+    "pipeline": BELOW_PIPELINE | PIPELINE | {"settings"},
+    "commands": BELOW_COMMANDS,
+    "bench": BELOW_COMMANDS,
+    "tuning": BELOW_COMMANDS,
+    "cli": FOUNDATION | {"commands", "bench", "tuning"},
+    "__main__": frozenset({"cli"}),
+    "__init__": frozenset(),
+}
+SEPARATE = frozenset({"stages"})
+
+# The one place of each outside library: a module, or a folder with a slash at its end.
+ONLY_IN = {
+    "click": ("cli.py", "commands/", "bench/", "tuning/"),
+    "coverage": ("edges/coverage_files.py", HARNESS),
+    "diff_cover": ("edges/diff_cover.py",),
+    "github": ("edges/github.py",),
+    "huggingface_hub": ("edges/models.py",),
+    "jinja2": ("stages/prompt.py",),
+    "peft": ("tuning/",),
+    "pygit2": ("edges/git.py",),
+    "rich": ("commands/", "bench/", "tuning/"),
+    "sqlite3": ("index/", "edges/session.py"),
+    "torch": ("tuning/",),
+    "transformers": ("tuning/",),
+    "xllamacpp": ("edges/llama_server.py",),
+}
+
+# Parts that talk to the person and to the machine's environment; no other does.
+TALKS = frozenset({"cli", "__main__", "commands", "bench", "tuning"})
+FORBIDDEN_BELOW = frozenset({"os.environ", "os.environb", "os.getenv", "os.getenvb", "os.putenv", "print", "input"})
+
+HARNESS_LIBRARIES = sys.stdlib_module_names | {"coverage", "pytest"}
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One imported name, absolute: ``llm_testgen.records.Lines`` of ``from llm_testgen.records import Lines``."""
+
+    name: str
+    line: int
+
+    @property
+    def library(self):
+        return self.name.partition(".")[0]
+
+    @property
+    def part(self):
+        """The part of the package that it names; empty for another library's, or for the package itself."""
+        library, _, rest = self.name.partition(".")
+        return rest.partition(".")[0] if library == PACKAGE else ""
+
+
+# The demo's sample project is data of the package, and no part of it.
+MODULES = sorted(
+    path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if "sample" not in path.relative_to(ROOT).parts
+)
+
+
+def part_of(module):
+    return module.partition("/")[0].removesuffix(".py")
+
+
+@cache
+def tree(module):
+    return ast.parse((ROOT / module).read_bytes(), filename=module)
+
+
+def imports(module) -> Iterator[Import]:
+    """Every import of a module, those inside functions and type-checking blocks too."""
+    package = [PACKAGE, *module.split("/")[:-1]]
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            origin = ".".join(filter(None, [start, node.module]))
+            yield from (Import(f"{origin}.{alias.name}", node.lineno) for alias in node.names)
+
+
+def used_names(module) -> Iterator[tuple[str, int]]:
+    """Dotted names that a module's code mentions, with their lines; ``from os import environ`` counts as one."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}", node.lineno
+        elif isinstance(node, ast.Name):
+            yield node.id, node.lineno
+    yield from ((found.name, found.line) for found in imports(module))
+
+
+def is_within(module, places):
+    return any(module.startswith(place) if place.endswith("/") else module == place for place in places)
+
+
+def test_the_package_is_looked_at():
+    assert {"records.py", "stages/__init__.py", "edges/__init__.py", "cli.py"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_belongs_to_a_part_of_the_table(module):
+    assert part_of(module) in MAY_IMPORT, "a new part of the package needs its row in MAY_IMPORT"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_downwards(module):
+    own = part_of(module)
+    names = {part for part in MAY_IMPORT if part != "__init__"}
+    wrong = [
+        f"{module}:{found.line} imports {found.name}"
+        for found in imports(module)
+        if found.part in names and found.part != own and found.part not in MAY_IMPORT.get(own, ())
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) in SEPARATE])
+def test_stages_do_not_import_each_other(module):
+    own = part_of(module)
+    assert [f"{module}:{found.line} imports {found.name}" for found in imports(module) if found.part == own] == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_outside_library_has_its_one_place(module):
+    wrong = [
+        f"{module}:{found.line} imports {found.name}; only {', '.join(ONLY_IN[found.library])} may"
+        for found in imports(module)
+        if found.library in ONLY_IN and not is_within(module, ONLY_IN[found.library])
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) not in TALKS and module != HARNESS])
+def test_nothing_below_the_commands_reads_the_environment_or_prints(module):
+    wrong = [f"{module}:{line} uses {name}" for name, line in used_names(module) if name in FORBIDDEN_BELOW]
+    assert wrong == []
+
+
+@pytest.mark.skipif(HARNESS not in MODULES, reason="there is no harness")
+def test_the_harness_needs_python_3_9_pytest_and_coverage_only():
+    ast.parse((ROOT / HARNESS).read_bytes(), feature_version=(3, 9))
+    assert {found.library for found in imports(HARNESS)} <= HARNESS_LIBRARIES
