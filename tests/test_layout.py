@@ -58,7 +58,7 @@ ONLY_IN = {
     "huggingface_hub": ("edges/models.py",),
     "jinja2": ("stages/prompt.py",),
     "peft": ("tuning/",),
-    "pygit2": ("edges/git.py",),
+    "pygit2": ("edges/git.py", "edges/gitwrite.py"),
     "rich": ("commands/", "bench/", "tuning/"),
     "sqlite3": ("index/", "edges/session.py"),
     "torch": ("tuning/",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 from collections.abc import Mapping
 
@@ -11,21 +12,40 @@ from llm_testgen.records import ChangedMethod, Snapshot
 from llm_testgen.source import SourceError, parse
 from llm_testgen.stages.context import Surroundings
 from llm_testgen.stages.suggest import choose_test_path
+from llm_testgen.statements import bound_names, pieces_of_module
 
 
 class ModuleNames:
     """What names mean to a test of one module."""
 
-    def __init__(self, index: Index, path: str, modules: frozenset[str]) -> None:
-        """Look from the module at ``path``; ``modules`` are the dotted names of the project's own modules."""
+    def __init__(self, index: Index, path: str, modules: frozenset[str], test_text: str) -> None:
+        """Look from the module at ``path``.
+
+        Args:
+            index: Of the project.
+            path: The module's file.
+            modules: Dotted names of the project's own modules.
+            test_text: The test file to which its tests belong; empty when there is none yet.
+        """
         self._index = index
         self._path = path
         self._modules = modules
+        self._shared = {
+            name: piece.text
+            for piece in pieces_of_module(test_text)
+            if not isinstance(piece.node, ast.Import | ast.ImportFrom)
+            for name in bound_names(piece.node)
+            if not name.lower().startswith("test")
+        }
         self._defined = frozenset(method.qualname for method in index.methods(path) if "." not in method.qualname)
 
     def import_for(self, name: str) -> str | None:
         """The import statement that binds ``name``; None if unknown."""
         return self._index.import_for(name, self._path)
+
+    def helper(self, name: str) -> str | None:
+        """Source of what the test file itself defines under that name, tests excepted."""
+        return self._shared.get(name)
 
     def is_defined(self, name: str) -> bool:
         """Whether the module defines a function or class of that name."""
@@ -56,8 +76,7 @@ class ProjectKnowledge:
     def surroundings(self, target: ChangedMethod) -> Surroundings:
         """Module, related code, tests and fixtures of a changed method."""
         index = self._index
-        existing = index.test_files_of(target.path)
-        test_path = choose_test_path(target.path, existing, index.test_files(), self._test_folder)
+        test_path = self._test_path(target)
         return Surroundings(
             module=index.module_name(target.path),
             related=index.related(target.path, target.qualname),
@@ -68,11 +87,16 @@ class ProjectKnowledge:
 
     def names(self, target: ChangedMethod) -> ModuleNames:
         """What names mean in a changed method's module."""
-        return ModuleNames(self._index, target.path, self._modules)
+        text = self._texts.get(self._test_path(target), "").replace("\r\n", "\n")
+        return ModuleNames(self._index, target.path, self._modules, text)
 
     def test_files(self) -> Mapping[str, str]:
         """Text of every test file at head, by path; those that are no UTF-8 are left out."""
         return self._texts
+
+    def _test_path(self, target: ChangedMethod) -> str:
+        existing = self._index.test_files_of(target.path)
+        return choose_test_path(target.path, existing, self._index.test_files(), self._test_folder)
 
     @functools.cached_property
     def _texts(self) -> dict[str, str]:

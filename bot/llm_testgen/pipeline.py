@@ -19,6 +19,7 @@ from llm_testgen.records import (
     Lines,
     LinesByPath,
     Outcome,
+    Prompt,
     Reply,
     TestFile,
     Usage,
@@ -35,6 +36,8 @@ from llm_testgen.stages.select import select
 from llm_testgen.stages.suggest import Placed, place
 
 _CONFIRMATIONS = 4
+_REPLY_TOKENS = 60
+_TOKENS_PER_TEST = 90
 
 
 class Knowledge(Protocol):
@@ -261,7 +264,7 @@ class _Search:
             if attempt == 1
             else templates.again(context, pursuit.verdicts(attempt - 1), attempt)
         )
-        granted = self._budget.reserve(prompt, self._settings.reply_tokens)
+        granted = self._budget.reserve(prompt, self._settings.reply_tokens or _reply_tokens(prompt))
         if not granted:
             self._note("the token budget is spent: not everything was tried")
             return None
@@ -295,6 +298,11 @@ class _Search:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _reply_tokens(prompt: Prompt) -> int:
+    """Room for the tests that a prompt asks for: a small model that is left more rambles to the end of it."""
+    return _REPLY_TOKENS + prompt.tests * _TOKENS_PER_TEST
 
 
 async def _confirm(

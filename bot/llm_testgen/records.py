@@ -282,12 +282,14 @@ class Prompt:
         messages: The chat, without the prefill.
         prefill: The beginning of the reply, which the model is asked to continue; may be empty.
         attempt: 1 for the first prompt about a target, 2 for the first re-prompt, and so on.
+        tests: How many tests it asks for.
     """
 
     context: Context
     messages: tuple[Message, ...]
     prefill: str
     attempt: int
+    tests: int = 1
 
     @property
     def target(self) -> ChangedMethod:

@@ -14,7 +14,7 @@ class Generation:
         temperature: Of the model; 0 for its likeliest reply.
         seed: Of the model's sampling; None leaves it to the server.
         context_tokens: Tokens that related code may take in a prompt.
-        reply_tokens: Tokens of one reply at most.
+        reply_tokens: Tokens of one reply at most; None for what the tests asked for take, with room to spare.
         max_tokens: Tokens in and out of the whole run at most; None for no limit.
         max_tests: Tests to accept at most; None for no limit.
         deadline: Seconds after which no more is asked or tried; None for no limit.
@@ -26,7 +26,7 @@ class Generation:
     temperature: float = 0.0
     seed: int | None = 0
     context_tokens: int = 600
-    reply_tokens: int = 640
+    reply_tokens: int | None = None
     max_tokens: int | None = None
     max_tests: int | None = None
     deadline: float | None = None

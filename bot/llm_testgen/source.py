@@ -58,7 +58,9 @@ class Module:
         lines = set(range(method.start, method.end + 1))
         for other in self.definitions:
             inner = other.method
-            if other is not definition and inner.start >= method.start and inner.end <= method.end:
+            if other is definition or inner.kind is MethodKind.MODULE:
+                continue
+            if inner.start >= method.start and inner.end <= method.end:
                 lines.difference_update(range(inner.start, inner.end + 1))
         return frozenset(lines)
 
@@ -108,6 +110,14 @@ def parse(path: str, data: bytes) -> Module:
     """
     text = decode(data)
     tree = parse_tree(text)
+    try:
+        return _module(path, text, tree)
+    except RecursionError as error:
+        msg = "cannot be parsed: nested too deeply"
+        raise SourceError(msg) from error
+
+
+def _module(path: str, text: str, tree: ast.Module) -> Module:
     lines = text.split("\n")
     last = len(lines) - (lines[-1] == "")
     whole = Method(

@@ -47,6 +47,19 @@ def pieces_of_module(code: str) -> tuple[Piece, ...]:
     return tuple(_pieces(code))
 
 
+def bound_names(node: ast.stmt) -> tuple[str, ...]:
+    """Names that a top-level statement binds."""
+    if isinstance(node, FunctionNode | ast.ClassDef):
+        return (node.name,)
+    if isinstance(node, ast.Import):
+        return tuple(alias.asname or alias.name.partition(".")[0] for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return tuple(alias.asname or alias.name for alias in node.names)
+    return tuple(
+        child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
+    )
+
+
 def grouped_imports(statements: Iterable[str]) -> list[str]:
     """Import statements without repetition, sorted, those of the standard library first and a blank line between."""
     groups: dict[bool, list[str]] = {True: [], False: []}

@@ -269,6 +269,25 @@ class TestChanges:
         assert change.added_lines == {8}
         assert change.old == text.encode()
 
+    @pytest.mark.parametrize("added_lines", [1, 5, 300])
+    def test_lines_added_among_equal_ones_stand_where_git_puts_them(self, project: Project, added_lines: int):
+        project.write("pkg/m.py", "    x = 1\n" * 400)
+        base = project.commit()
+        project.write("pkg/m.py", "    x = 1\n" * (400 + added_lines))
+        head = project.commit()
+        assert added(Repository.open(project.root).changes(base, head)) == added_by_git(project, base, head)
+
+    @pytest.mark.parametrize("kept", range(6, 15))
+    def test_a_rename_is_what_git_takes_for_one(self, project: Project, kept: int):
+        lines = [f"    total += price({number})  # {'-' * number}\n" for number in range(20)]
+        others = [f"    {'=' * number} another line {number}\n" for number in range(20)]
+        project.write("pkg/a.py", "".join(lines))
+        base = project.commit()
+        project.delete("pkg/a.py")
+        project.write("src/b.py", "".join(lines[:kept] + others[kept:]))
+        head = project.commit()
+        assert added(Repository.open(project.root).changes(base, head)) == added_by_git(project, base, head)
+
     def test_a_rewritten_file_is_no_rename(self, project: Project):
         lines = [f"X{number} = {number}\n" for number in range(20)]
         project.write("pkg/a.py", "".join(lines))

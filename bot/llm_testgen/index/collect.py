@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from llm_testgen.index.expressions import alternatives, chain, is_known, type_text
 from llm_testgen.index.facts import (
     ATTRIBUTE,
+    PYTEST_PLUGINS,
     RETURNED,
     STAR,
     YIELDED,
@@ -111,6 +112,7 @@ class _Collector:
                 self._bind_name(target.id, kind, value)
             case ast.Attribute(value=ast.Name(id=name)) if name == self._receiver:
                 self._bind_name(ATTRIBUTE + target.attr, kind, value)
+                self._call_to(target, called=False)
             case ast.Tuple() | ast.List():
                 for element in target.elts:
                     self._bind(element, BindingKind.VALUE, "")
@@ -141,12 +143,20 @@ class _Collector:
     def on_assign(self, node: ast.Assign) -> None:
         self.visit(node.value)
         for target in node.targets:
+            if isinstance(target, ast.Name) and target.id == PYTEST_PLUGINS:
+                self._plugins(node.value)
             match target, node.value:
                 case ast.Tuple(), ast.Tuple() if len(target.elts) == len(node.value.elts):
                     for element, value in zip(target.elts, node.value.elts, strict=True):
                         self._bind(element, BindingKind.VALUE, alternatives(value))
                 case _:
                     self._bind(target, BindingKind.VALUE, alternatives(node.value))
+
+    def _plugins(self, value: ast.expr) -> None:
+        """``pytest_plugins`` brings the fixtures of the modules that it names, as a star import would."""
+        for node in ast.walk(value):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                self.found.imports.append(ImportFact(self.owner, PYTEST_PLUGINS, node.value, STAR))
 
     def on_annotated(self, node: ast.AnnAssign) -> None:
         if node.value is not None:

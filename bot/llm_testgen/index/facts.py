@@ -21,6 +21,7 @@ ATTRIBUTE = "."
 RETURNED = "return"
 YIELDED = "yield"
 STAR = "*"
+PYTEST_PLUGINS = "pytest_plugins"
 
 _ACCESSORS = (".setter", ".deleter")
 
@@ -87,7 +88,7 @@ class ImportFact:
 
     Attributes:
         owner: Qualified name of the definition that holds the statement.
-        bound: The name that it binds; ``*`` for a star import.
+        bound: The name that it binds; ``*`` for a star import, ``pytest_plugins`` for what pytest loads.
         module: The dotted module as written, without leading dots.
         name: What is imported from the module; empty for ``import module``.
         level: Number of leading dots.
@@ -119,13 +120,13 @@ class BindingFact:
 
 @dataclass(frozen=True, slots=True)
 class CallFact:
-    """A call, or an attribute that is read and may turn out to be a property. Each chain once per owner.
+    """A call, or an attribute that is read or set and may turn out to be a property. Each chain once per owner.
 
     Attributes:
         owner: Qualified name of the definition that holds it.
         position: Its place among the owner's calls, in the order of evaluation.
-        callee: The chain that is called or read, without the last ``()``.
-        called: False for an attribute that is only read.
+        callee: The chain that is called, read or set, without the last ``()``.
+        called: False for an attribute that is only read or set.
     """
 
     owner: str

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from llm_testgen.index import reach, relations, statements, suites
+from llm_testgen.index import imports, reach, relations, suites
 from llm_testgen.index.lookup import Lookup
 from llm_testgen.index.modules import ModuleMap
 from llm_testgen.index.store import connect, meta
@@ -147,7 +147,7 @@ class Index:
 
     def import_for(self, name: str, path: str) -> str | None:
         """The import statement that binds a name for a test of the module ``path``; None when none is certain."""
-        return statements.import_for(self._lookup, self._module_map(), name, path)
+        return imports.import_for(self._lookup, self._module_map(), name, path)
 
     def _module_map(self) -> ModuleMap:
         if self._modules is None:

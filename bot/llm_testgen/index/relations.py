@@ -68,12 +68,12 @@ def ancestors(lookup: Lookup, cls: Key) -> list[Key]:
     return [Key(*row) for row in rows]
 
 
-def descendants(lookup: Lookup, cls: Key) -> list[Key]:
-    """The classes of the project that inherit from a class, the nearest first."""
+def descendants(lookup: Lookup, cls: Key, *, in_tests: bool) -> list[Key]:
+    """The classes in test files, or those outside, that inherit from a class, the nearest first."""
     rows = lookup.connection.execute(
         "SELECT file_id, class FROM class_ancestor JOIN source_file ON source_file.id = file_id"
-        " WHERE ancestor_file_id = ? AND ancestor = ? ORDER BY is_test, position, path, class",
-        (cls.file, cls.qualname),
+        " WHERE ancestor_file_id = ? AND ancestor = ? AND is_test = ? ORDER BY position, path, class",
+        (cls.file, cls.qualname, in_tests),
     )
     return [Key(*row) for row in rows]
 
@@ -127,7 +127,7 @@ def _callers(lookup: Lookup, target: Key, method: Method) -> list[Key]:
 
 
 def _overrides(lookup: Lookup, cls: Key, name: str) -> list[Key]:
-    keys = (Key(sub.file, f"{sub.qualname}.{name}") for sub in descendants(lookup, cls))
+    keys = (Key(sub.file, f"{sub.qualname}.{name}") for sub in descendants(lookup, cls, in_tests=False))
     return [key for key in keys if lookup.defines(key)][:MAX_PER_RELATION]
 
 

@@ -53,7 +53,7 @@ CREATE TABLE IF NOT EXISTS call (
     position INTEGER NOT NULL,
     callee TEXT NOT NULL,
     name TEXT NOT NULL,          -- last part of the callee
-    called INTEGER NOT NULL,     -- 0 for an attribute that is only read
+    called INTEGER NOT NULL,     -- 0 for an attribute that is only read or set
     PRIMARY KEY (blob_id, owner, position)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS call_by_name ON call (name, blob_id);

@@ -43,13 +43,15 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
+    """Make the index's tables in one transaction, unless they are there in this version."""
+    known = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'index_meta'").fetchone()[0]
+    if known and meta(connection, "version") == _VERSION:
+        return
     schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.executescript("CREATE TABLE IF NOT EXISTS index_meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
-    if meta(connection, "version") != _VERSION:
-        for table in _own_tables(schema):
-            connection.execute(f'DROP TABLE IF EXISTS "{table}"')
-    connection.executescript(schema)
+    drops = "".join(f'DROP TABLE IF EXISTS "{table}";' for table in _own_tables(schema))
+    connection.executescript(f"BEGIN IMMEDIATE; {drops} {schema}")
     set_meta(connection, "version", _VERSION)
+    connection.execute("COMMIT")
 
 
 def _own_tables(schema: str) -> list[str]:

@@ -111,6 +111,11 @@ class ColdRunner:
         shutil.copyfile(HARNESS, self._harness)
         self._lent = () if interpreter.has_coverage else (lend_coverage(self._tree.scratch),)
 
+    @property
+    def home(self) -> Path:
+        """The temporary folder that everything happens in; `close` deletes it."""
+        return self._tree.home
+
     async def run_suite(self) -> SuiteRun:
         """The project's own tests as they are at head, found as the project configures it."""
         run = await self._run_session((), self._limits.suite_seconds)

@@ -189,7 +189,7 @@ class Recorder:
 
 def pytest_arguments(arguments: list[str]) -> list[str]:
     """The request's arguments with those that silence what plugins of the project would do to the run."""
-    quiet = ["-p", "no:cacheprovider", "-q", "--maxfail=0", "--tb=native"]
+    quiet = ["-p", "no:cacheprovider", "-q", "--maxfail=0", "--continue-on-collection-errors", "--tb=native"]
     if importlib.util.find_spec("pytest_cov") is not None:
         quiet.append("--no-cov")
     if importlib.util.find_spec("xdist") is not None:

@@ -28,6 +28,7 @@ class TreeCopy:
     Attributes:
         root: The copy's root; what runs sees it as the project.
         scratch: Beside it, where runs may write.
+        home: The temporary folder that holds both.
     """
 
     def __init__(self, snapshot: Snapshot, extra: Mapping[str, Path]) -> None:
@@ -39,10 +40,10 @@ class TreeCopy:
         self._snapshot = snapshot
         self._extra = extra
         self._stamps: dict[str, _Stamp] = {}
-        self._home = Path(os.path.realpath(tempfile.mkdtemp(prefix="llm-testgen-")))
+        self.home = Path(os.path.realpath(tempfile.mkdtemp(prefix="llm-testgen-")))
         # The folder's name is what tests of relative paths and pytest's own reports show: a plain one.
-        self.root = self._home / "project"
-        self.scratch = self._home / "scratch"
+        self.root = self.home / "project"
+        self.scratch = self.home / "scratch"
         try:
             self.scratch.mkdir()
             self.root.mkdir()
@@ -52,7 +53,7 @@ class TreeCopy:
                 self._write(path, source.read_bytes())
         except OSError as error:
             self.delete()
-            msg = f"cannot copy the project to {self._home}: {error.strerror}; free some room or set TMPDIR"
+            msg = f"cannot copy the project to {self.home}: {error.strerror}; free some room or set TMPDIR"
             raise ProjectError(msg) from error
 
     def keep_bytecode(self) -> None:
@@ -93,7 +94,7 @@ class TreeCopy:
 
     def delete(self) -> None:
         """Remove the copy and everything beside it."""
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def _walk(self) -> Iterator[Path]:
         for folder, folders, names in os.walk(self.root):

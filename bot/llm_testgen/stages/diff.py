@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from llm_testgen.paths import is_python, is_test, is_tooling, is_vendored
@@ -159,9 +159,7 @@ def _own_lines(new: Outline, qualname: str) -> Lines:
     module = new.module
     if qualname == MODULE_QUALNAME:
         return module.own_lines(module.definitions[0]) - declaration_lines(module)
-    # A definition can fill the whole file; even so the module does not lie inside it.
-    without_module = replace(module, definitions=module.definitions[1:])
-    return frozenset(line for definition in new.groups[qualname] for line in without_module.own_lines(definition))
+    return frozenset(line for definition in new.groups[qualname] for line in module.own_lines(definition))
 
 
 def _is_bare_class(definitions: tuple[Definition, ...]) -> bool:

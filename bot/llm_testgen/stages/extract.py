@@ -16,7 +16,7 @@ from typing import Protocol
 
 from llm_testgen.records import MODULE_QUALNAME, Candidate, Reply
 from llm_testgen.source import FunctionNode
-from llm_testgen.statements import Piece, grouped_imports, pieces_of
+from llm_testgen.statements import Piece, bound_names, grouped_imports, pieces_of, pieces_of_module
 
 _BUILTINS = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__"}
 _COMMON_MODULES = {
@@ -40,6 +40,9 @@ class Names(Protocol):
 
     def import_for(self, name: str) -> str | None:
         """The import statement that binds ``name`` as the module under test or its project does; None if unknown."""
+
+    def helper(self, name: str) -> str | None:
+        """Source of the fixture, function or constant ``name`` of the test file that the target's tests belong to."""
 
     def is_defined(self, name: str) -> bool:
         """Whether the module under test itself defines ``name`` at its top level."""
@@ -137,8 +140,10 @@ def _single_tests(tests: tuple[Piece, ...]) -> Iterator[tuple[str, Piece]]:
 
 def _module(test: Piece, parts: _Parts, names: Names) -> str:
     """The text of a module that holds one test and what it needs."""
-    bound = {name: piece for piece in parts.helpers for name in _bound_by(piece.node)}
+    own = {name: piece for piece in parts.helpers for name in bound_names(piece.node)}
+    given = {name for piece in parts.imports for name in bound_names(piece.node)}
     helpers = [piece for piece in parts.helpers if _is_automatic(piece.node)]
+    borrowed: dict[str, Piece] = {}
     read: dict[str, None] = {}
     waiting = [test, *helpers]
     while waiting:
@@ -146,29 +151,34 @@ def _module(test: Piece, parts: _Parts, names: Names) -> str:
         free = _free_names(node)
         read.update(dict.fromkeys(free))
         for name in (*free, *_requested_fixtures(node)):
-            helper = bound.get(name)
-            if helper is not None and helper not in helpers:
-                helpers.append(helper)
+            if name in borrowed or (name in given and name not in own):
+                continue
+            if name not in own and (helper := _borrow(name, names)):
+                borrowed[name] = helper
                 waiting.append(helper)
-    ordered = [piece for piece in parts.helpers if piece in helpers]
-    unbound = [name for name in read if name not in bound]
+            elif name in own and own[name] not in helpers:
+                helpers.append(own[name])
+                waiting.append(own[name])
+    kept = [piece for piece in parts.helpers if piece in helpers]
+    unbound = [name for name in read if name not in own and name not in borrowed]
     head = "\n".join(grouped_imports(_import_lines(unbound, parts.imports, names)))
-    body = "\n\n\n".join(piece.text for piece in (*ordered, test))
+    body = "\n\n\n".join(piece.text for piece in (*reversed(borrowed.values()), *kept, test))
     return f"{head}\n\n\n{body}\n" if head else f"{body}\n"
+
+
+def _borrow(name: str, names: Names) -> Piece | None:
+    """A definition that the project's own tests share, unless the name can be imported."""
+    if names.import_for(name) is not None:
+        return None
+    source = names.helper(name)
+    pieces = pieces_of_module(source) if source else ()
+    return pieces[0] if pieces else None
 
 
 def _is_automatic(node: ast.stmt) -> bool:
     """An autouse fixture acts on every test of its module, whether it is named or not."""
     return isinstance(node, FunctionNode) and any(
         "autouse=True" in ast.unparse(decorator) for decorator in node.decorator_list
-    )
-
-
-def _bound_by(node: ast.stmt) -> tuple[str, ...]:
-    if isinstance(node, FunctionNode | ast.ClassDef):
-        return (node.name,)
-    return tuple(
-        child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
     )
 
 

@@ -13,13 +13,20 @@ from llm_testgen.records import MODULE_QUALNAME, Context, Message, Outcome, Prom
 
 MARK = "# NOT COVERED"
 
-_LINES_PER_TEST = 3
+_LINES_PER_TEST = 2
 _FEWEST_TESTS = 2
 _MOST_TESTS = 6
 _MOST_REFUSED = 2
 # Longer targets are shown around their uncovered lines only.
 _LONGEST_TARGET = 120
 _WINDOW = 12
+
+
+def default_templates() -> Path:
+    """The folder of templates that comes along: in the installed package, or at the top of a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "prompts"
+    return installed if installed.is_dir() else package.parents[1] / "prompts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,14 @@ class Templates:
         return self._prompt("reprompt", context, attempt, _refused(verdicts))
 
     def _prompt(self, name: str, context: Context, attempt: int, refused: tuple[Refused, ...]) -> Prompt:
+        tests = count_wanted(context)
         values = {
             "context": context,
             "target": context.target,
             "source": marked_source(context),
             "mark": MARK,
             "subject": _subject(context),
-            "count": tests_to_ask_for(context),
+            "count": tests,
             "refused": refused,
         }
         try:
@@ -89,10 +97,10 @@ class Templates:
         except TemplateError as error:
             msg = f"a template of {self._folder} cannot be rendered: {error}"
             raise UsageError(msg) from error
-        return Prompt(context, (Message("system", system), Message("user", user)), prefill, attempt)
+        return Prompt(context, (Message("system", system), Message("user", user)), prefill, attempt, tests)
 
 
-def tests_to_ask_for(context: Context) -> int:
+def count_wanted(context: Context) -> int:
     """How many tests to ask for: more for more uncovered lines, within what a small model can do in one reply."""
     return min(_MOST_TESTS, max(_FEWEST_TESTS, -(-len(context.uncovered) // _LINES_PER_TEST)))
 

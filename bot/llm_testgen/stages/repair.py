@@ -30,9 +30,9 @@ def repair(verdict: Verdict, imports: Imports) -> Candidate | None:
     failure = verdict.runs[0].failure if verdict.runs else None
     if failure is None:
         return None
-    if verdict.outcome in {Outcome.BROKEN, Outcome.FAILING} and (
-        mended := _import(verdict.candidate, failure, imports)
-    ):
+    if verdict.outcome not in {Outcome.BROKEN, Outcome.FAILING}:
+        return None
+    if mended := _import(verdict.candidate, failure, imports):
         return mended
     if verdict.runs[0].ending is Ending.FAILED:
         return _drop_assertion(verdict.candidate, failure)
