@@ -13,6 +13,7 @@ from llm_testgen.errors import ModelError
 from llm_testgen.records import (
     Candidate,
     ChangedMethod,
+    Context,
     CoverageByPath,
     DiffCoverage,
     FileCoverage,
@@ -30,6 +31,7 @@ from llm_testgen.settings import Generation
 from llm_testgen.stages.assure import Goal, assure, unparsable
 from llm_testgen.stages.context import Surroundings, build_context
 from llm_testgen.stages.extract import Names, extract
+from llm_testgen.stages.goals import goals
 from llm_testgen.stages.prompt import Templates
 from llm_testgen.stages.repair import repair
 from llm_testgen.stages.select import select
@@ -37,7 +39,7 @@ from llm_testgen.stages.suggest import Placed, place
 
 _CONFIRMATIONS = 4
 _REPLY_TOKENS = 60
-_TOKENS_PER_TEST = 90
+_TOKENS_PER_TEST = 80
 
 
 class Knowledge(Protocol):
@@ -143,7 +145,7 @@ class _Pursuit:
 
     target: ChangedMethod
     names: Names
-    around: Surroundings
+    context: Context
     missing: Lines
     judged: dict[tuple[int, int], Verdict] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -218,7 +220,8 @@ class _Search:
     def _pursuit(self, target: ChangedMethod) -> _Pursuit:
         missing = self._missing.get(target.path, frozenset()) & target.lines
         knowledge = self._tools.knowledge
-        return _Pursuit(target, knowledge.names(target), knowledge.surroundings(target), missing)
+        context = build_context(target, knowledge.surroundings(target), self._settings.context_tokens)
+        return _Pursuit(target, knowledge.names(target), context, missing)
 
     async def _round(self, attempt: int) -> None:
         """One prompt for every target that still needs one. Replies are judged while the next is being written."""
@@ -257,7 +260,7 @@ class _Search:
         uncovered = self._uncovered(pursuit)
         if self._fault is not None or not uncovered:
             return None
-        context = build_context(pursuit.target, pursuit.around, uncovered, self._settings.context_tokens)
+        context = replace(pursuit.context, uncovered=uncovered, goals=goals(pursuit.target, uncovered))
         templates = self._tools.templates
         prompt = (
             templates.first(context)

@@ -241,6 +241,21 @@ class ContextItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Goal:
+    """A block of code that some test should make run.
+
+    Attributes:
+        line: Line of its last statement that no test executes.
+        statement: That statement in one line.
+        conditions: What must hold on the way there, outermost first, as expressions.
+    """
+
+    line: int
+    statement: str
+    conditions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """Everything that a prompt about one target says, within the token budget.
 
@@ -250,9 +265,10 @@ class Context:
         import_line: The import statement that a test of the target needs.
         uncovered: Changed lines of the target that no existing test executes.
         test_path: The test file to which tests of the target belong; it need not exist.
+        goals: What tests must make happen, in the order of the lines.
         items: Related methods, the most telling first.
         example: Source of the nearest existing test, empty when there is none.
-        fixtures: Names of the pytest fixtures that a test of the target may request.
+        fixtures: Names of the project's fixtures that the example requests: others would tempt without helping.
     """
 
     target: ChangedMethod
@@ -260,6 +276,7 @@ class Context:
     import_line: str
     uncovered: Lines
     test_path: str
+    goals: tuple[Goal, ...] = ()
     items: tuple[ContextItem, ...] = ()
     example: str = ""
     fixtures: tuple[str, ...] = ()

@@ -134,3 +134,8 @@ def test_an_import_of_names_that_the_project_does_not_know_is_left():
 def test_an_import_that_is_already_the_projects_own_is_left():
     code = "from pkg.mod import double\n\ndef test_it():\n    assert double(1)\n"
     assert repair(broken(code, "ImportError", "cannot import name 'double' from 'pkg.mod'"), NAMES) is None
+
+
+def test_an_assertion_that_binds_a_name_read_later_is_not_dropped():
+    code = "def test_it():\n    with pytest.raises(ValueError) as error:\n        double(2)\n    assert str(error.value)\n"
+    assert repair(failed_at(code, "with pytest", "Failed", "DID NOT RAISE"), NAMES) is None

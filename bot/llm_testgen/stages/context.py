@@ -7,6 +7,7 @@ when room is short, and what does not fit is left out.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,6 @@ from llm_testgen.records import (
     Context,
     ContextItem,
     Detail,
-    Lines,
     Method,
     MethodKind,
     RelatedMethod,
@@ -61,13 +61,12 @@ class Surroundings:
     test_path: str
 
 
-def build_context(target: ChangedMethod, around: Surroundings, uncovered: Lines, budget: int) -> Context:
-    """The context of one target.
+def build_context(target: ChangedMethod, around: Surroundings, budget: int) -> Context:
+    """The context of one target, before it is known what is uncovered.
 
     Args:
         target: What tests are wanted for.
         around: What the index knows about it.
-        uncovered: Its changed lines that no test executes.
         budget: Tokens that related code and the example may take together; 0 for none.
     """
     example = _example(around.tests, int(budget * _EXAMPLE_SHARE))
@@ -76,11 +75,11 @@ def build_context(target: ChangedMethod, around: Surroundings, uncovered: Lines,
         target=target,
         module=around.module,
         import_line=import_line(target, around.module),
-        uncovered=uncovered,
+        uncovered=frozenset(),
         test_path=around.test_path,
         items=tuple(_items(around.related, left)),
         example=example,
-        fixtures=around.fixtures,
+        fixtures=tuple(name for name in around.fixtures if re.search(rf"[(,]\s*{name}\s*[,):=]", example)),
     )
 
 

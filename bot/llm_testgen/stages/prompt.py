@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, TemplateNotFound
 
 from llm_testgen.errors import UsageError
-from llm_testgen.records import MODULE_QUALNAME, Context, Message, Outcome, Prompt, Verdict
+from llm_testgen.records import MODULE_QUALNAME, Context, Lines, Message, Method, Outcome, Prompt, Verdict
 
-MARK = "# NOT COVERED"
-
-_LINES_PER_TEST = 2
-_FEWEST_TESTS = 2
+# As many as a small model can write in one reply.
 _MOST_TESTS = 6
-_MOST_REFUSED = 2
+_MOST_REASONS = 3
+_LONGEST_REASON = 200
 # Longer targets are shown around their uncovered lines only.
 _LONGEST_TARGET = 120
 _WINDOW = 12
@@ -27,14 +24,6 @@ def default_templates() -> Path:
     package = Path(__file__).parents[1]
     installed = package / "prompts"
     return installed if installed.is_dir() else package.parents[1] / "prompts"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A test that was refused, as a re-prompt shows it."""
-
-    code: str
-    reason: str
 
 
 class Templates:
@@ -67,7 +56,7 @@ class Templates:
 
     def first(self, context: Context) -> Prompt:
         """The first prompt about a target."""
-        return self._prompt("generate", context, attempt=1, refused=())
+        return self._prompt("generate", context, attempt=1, seen=())
 
     def again(self, context: Context, verdicts: Sequence[Verdict], attempt: int) -> Prompt:
         """A re-prompt, which says what became of the last reply and what is still uncovered.
@@ -77,18 +66,19 @@ class Templates:
             verdicts: The verdicts on the candidates of the attempt before.
             attempt: 2 for the first re-prompt.
         """
-        return self._prompt("reprompt", context, attempt, _refused(verdicts))
+        return self._prompt("reprompt", context, attempt, _seen(verdicts))
 
-    def _prompt(self, name: str, context: Context, attempt: int, refused: tuple[Refused, ...]) -> Prompt:
-        tests = count_wanted(context)
+    def _prompt(self, name: str, context: Context, attempt: int, seen: tuple[str, ...]) -> Prompt:
+        goals = context.goals[:_MOST_TESTS]
+        tests = max(1, len(goals))
         values = {
             "context": context,
             "target": context.target,
-            "source": marked_source(context),
-            "mark": MARK,
+            "source": shown_source(context),
+            "goals": goals,
             "subject": _subject(context),
             "count": tests,
-            "refused": refused,
+            "seen": seen,
         }
         try:
             system = self._environment.get_template("system.jinja").render(values)
@@ -100,35 +90,27 @@ class Templates:
         return Prompt(context, (Message("system", system), Message("user", user)), prefill, attempt, tests)
 
 
-def count_wanted(context: Context) -> int:
-    """How many tests to ask for: more for more uncovered lines, within what a small model can do in one reply."""
-    return min(_MOST_TESTS, max(_FEWEST_TESTS, -(-len(context.uncovered) // _LINES_PER_TEST)))
-
-
-def marked_source(context: Context) -> str:
-    """The target's source with its uncovered lines marked, under the header of its class."""
-    texts = [_marked(context, index) for index in range(len(context.target.definitions))]
+def shown_source(context: Context) -> str:
+    """The target's source under the header of its class; of a long one what is around the uncovered lines."""
+    texts = [_shown(method, context.uncovered) for method in context.target.definitions]
     body = "\n\n".join(texts)
     outer = context.target.qualname.rpartition(".")[0]
     return f"class {outer.rpartition('.')[2]}:\n{body}" if outer else body
 
 
-def _marked(context: Context, index: int) -> str:
-    method = context.target.definitions[index]
+def _shown(method: Method, uncovered: Lines) -> str:
     lines = method.source.split("\n")
-    wanted = set(range(len(lines)))
-    if len(lines) > _LONGEST_TARGET:
-        centres = [number - method.start for number in context.uncovered if method.start <= number <= method.end]
-        wanted = {near for centre in centres for near in range(centre - _WINDOW, centre + _WINDOW + 1)}
-        wanted |= set(range(_WINDOW))
+    if len(lines) <= _LONGEST_TARGET:
+        return method.source
+    centres = [number - method.start for number in uncovered if method.start <= number <= method.end]
+    wanted = {near for centre in centres for near in range(centre - _WINDOW, centre + _WINDOW + 1)}
+    wanted.update(range(_WINDOW))
     shown: list[str] = []
     for offset, line in enumerate(lines):
-        if offset not in wanted:
-            if shown and not shown[-1].endswith("..."):
-                shown.append(" " * (len(line) - len(line.lstrip())) + "...")
-            continue
-        marked = method.start + offset in context.uncovered
-        shown.append(f"{line}  {MARK}" if marked else line)
+        if offset in wanted:
+            shown.append(line)
+        elif shown[-1].strip() != "...":
+            shown.append(" " * (len(line) - len(line.lstrip())) + "...")
     return "\n".join(shown)
 
 
@@ -140,9 +122,7 @@ def _subject(context: Context) -> str:
     return "_".join(part.strip("_") for part in qualname.split(".")).lower()
 
 
-def _refused(verdicts: Sequence[Verdict]) -> tuple[Refused, ...]:
-    """The refused tests that tell most: those that ran and failed before those that gained nothing."""
-    order = (Outcome.FAILING, Outcome.BROKEN, Outcome.FLAKY, Outcome.NO_GAIN)
-    refused = [verdict for verdict in verdicts if verdict.outcome in order]
-    refused.sort(key=lambda verdict: order.index(verdict.outcome))
-    return tuple(Refused(verdict.candidate.code.strip(), verdict.reason) for verdict in refused[:_MOST_REFUSED])
+def _seen(verdicts: Sequence[Verdict]) -> tuple[str, ...]:
+    """What failing tests showed, one line each. Their code is not repeated: a small model would copy it."""
+    failing = (verdict.reason for verdict in verdicts if verdict.outcome in {Outcome.FAILING, Outcome.BROKEN})
+    return tuple(reason[:_LONGEST_REASON] for reason in list(dict.fromkeys(failing))[:_MOST_REASONS])

@@ -89,10 +89,21 @@ def _drop_assertion(candidate: Candidate, failure: Failure) -> Candidate | None:
     if not failed or not any(node not in failed and not _inside(node, failed[0]) for node in assertions):
         return None
     dropped = failed[0]
+    if _bound_in(dropped) & _read_outside(dropped, test):
+        return None
     code = _without(candidate.code, dropped)
     if code is None:
         return None
     return candidate.repaired(code, f"dropped the failing `{_short(ast.unparse(dropped))}`")
+
+
+def _bound_in(statement: ast.stmt) -> set[str]:
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+
+def _read_outside(statement: ast.stmt, test: ast.stmt) -> set[str]:
+    names = (node for node in ast.walk(test) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load))
+    return {name.id for name in names if not _holds(statement, name.lineno)}
 
 
 def _is_assertion(node: ast.stmt) -> bool:

@@ -26,13 +26,3 @@ def service_of(code):
     if letter not in SERVICES:
         return "unknown"
     return SERVICES[letter]
-
-
-def shorten(line, width=20):
-    """A line of an address cut to a width, between words if possible."""
-    if len(line) <= width:
-        return line
-    cut = line[: width - 1]
-    if " " in cut:
-        cut = cut[: cut.rindex(" ")]
-    return cut + "…"

@@ -6,8 +6,8 @@ SURCHARGE = {"S": 0, "M": 150, "L": 400, "XL": 1200}
 
 
 def price(parcel, express=False):
-    """Price of a parcel by its billable weight and its size class."""
-    total = BASE_PRICE + round(parcel.billable_weight * PRICE_PER_KILOGRAM)
+    """Price of a parcel by its weight and its size class."""
+    total = BASE_PRICE + round(parcel.weight * PRICE_PER_KILOGRAM)
     total += SURCHARGE[parcel.size_class()]
     if express:
         total *= 2

@@ -1,7 +1,5 @@
 """Sizes and weights of parcels: centimetres and kilograms."""
 
-LITRES_PER_KILOGRAM = 5
-
 
 class Parcel:
     """A box to be sent."""
@@ -19,14 +17,6 @@ class Parcel:
         """Volume in litres."""
         return self.length * self.width * self.height / 1000
 
-    @property
-    def billable_weight(self):
-        """The weight that is charged for: light but bulky parcels count by their volume."""
-        by_volume = self.volume / LITRES_PER_KILOGRAM
-        if by_volume > self.weight:
-            return by_volume
-        return self.weight
-
     def size_class(self):
         """Size class by the longest side: S, M, L or XL."""
         longest = max(self.length, self.width, self.height)
@@ -37,15 +27,6 @@ class Parcel:
         if longest <= 120:
             return "L"
         return "XL"
-
-    def fits_into(self, other):
-        """Whether this parcel can be put into another one, turned as need be."""
-        mine = sorted([self.length, self.width, self.height])
-        theirs = sorted([other.length, other.width, other.height])
-        for small, large in zip(mine, theirs):
-            if small >= large:
-                return False
-        return True
 
 
 def parse_size(text):
