@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import ProjectError, UsageError
@@ -16,7 +17,6 @@ from llm_testgen.records import Candidate, Ending
 from llm_testgen.runner.base import Limits, Project
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
-from tests.samples import changed_method, prompt, reply
 
 PYTHON = Path(sys.executable)
 SOURCE = "import math\n\n\ndef area(r):\n    if r < 0:\n        raise ValueError(r)\n    return math.pi * r * r\n"
@@ -332,7 +332,7 @@ def test_an_interpreter_without_pytest_is_refused_with_the_command_that_mends_it
     bare = tmp_path / "python"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     bare.chmod(0o755)
-    with pytest.raises(ProjectError, match="has no pytest: run '.*python -m pip install pytest'"):
+    with pytest.raises(ProjectError, match=r"has no pytest: run '.*python -m pip install pytest'"):
         inspect(bare, ENVIRON)
 
 

@@ -8,7 +8,7 @@ from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.errors import UsageError
 from llm_testgen.records import Candidate, ContextItem, Detail, Outcome, RelatedMethod, Relation, Verdict
-from llm_testgen.stages.prompt import MARK, Templates, default_templates, marked_source, count_wanted
+from llm_testgen.stages.prompt import MARK, Templates, count_wanted, default_templates, marked_source
 
 SOURCE = "def double(x):\n    if x:\n        return 2 * x\n    return 0\n"
 CONTEXT = replace(prompt(changed_method(SOURCE)).context, uncovered=frozenset({3}))

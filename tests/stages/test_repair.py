@@ -137,5 +137,7 @@ def test_an_import_that_is_already_the_projects_own_is_left():
 
 
 def test_an_assertion_that_binds_a_name_read_later_is_not_dropped():
-    code = "def test_it():\n    with pytest.raises(ValueError) as error:\n        double(2)\n    assert str(error.value)\n"
+    code = (
+        "def test_it():\n    with pytest.raises(ValueError) as error:\n        double(2)\n    assert str(error.value)\n"
+    )
     assert repair(failed_at(code, "with pytest", "Failed", "DID NOT RAISE"), NAMES) is None

@@ -63,10 +63,13 @@ class _Result(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """One finished process: its report if it left one, and how it ended."""
+    """One finished process: its report if it left one, and how it ended.
+
+    ``exceeded`` is the limit, in seconds, that it ran into; None when it ended by itself.
+    """
 
     result: _Result | None
-    timed_out: bool
+    exceeded: float | None
     seconds: float
     last_output: str
 
@@ -177,7 +180,8 @@ class ColdRunner:
             )
             timed_out = await self._attend(process, self._message(scratch, result, request), request.seconds)
         seconds = time.monotonic() - started
-        return _Session(_read_result(result), timed_out, seconds, _last_line(output))
+        exceeded = request.seconds if timed_out else None
+        return _Session(_read_result(result), exceeded, seconds, _last_line(output))
 
     async def _attend(self, process: asyncio.subprocess.Process, message: bytes, seconds: float) -> bool:
         """Wait for a process at most so long, and leave nothing of its group behind; tells whether time ran out."""
@@ -275,8 +279,8 @@ def _coverage(result: _Result, relative: Relative) -> dict[str, FileCoverage]:
 
 def _as_run(session: _Session, relative: Relative) -> Run:
     result = session.result
-    if session.timed_out:
-        failure = Failure("TimeoutError", f"did not end within {session.seconds:.0f} s", 0, "call")
+    if session.exceeded is not None:
+        failure = Failure("TimeoutError", f"did not end within {session.exceeded:g} s", 0, "call")
         return Run(Ending.TIMEOUT, failure, seconds=session.seconds)
     if result is None:
         failure = Failure("Crash", f"the process ended without a report: {session.last_output}", 0, "call")
@@ -302,12 +306,12 @@ def _ending(result: _Result) -> Ending:
 def _as_suite_run(session: _Session, relative: Relative) -> SuiteRun:
     result = session.result
     if result is None:
-        problem = f"did not end within {session.seconds:.0f} s" if session.timed_out else session.last_output
+        problem = session.last_output if session.exceeded is None else f"did not end within {session.exceeded:g} s"
         return SuiteRun(0, 0, 0, {}, problem or "the process ended without a report", session.seconds)
     counts = Counter(result.outcomes.values())
     problem = ""
-    if session.timed_out:
-        problem = f"stopped after {session.seconds:.0f} s"
+    if session.exceeded is not None:
+        problem = f"stopped after {session.exceeded:g} s"
     elif result.exit == _NO_TESTS and not result.collect_errors:
         problem = "pytest found no tests"
     elif result.exit not in _SESSION_ENDED and not result.collect_errors:
