@@ -16,6 +16,7 @@ from llm_testgen.proposal import Proposal, VerdictRecord
 from llm_testgen.records import Outcome
 
 _BAR = 30
+_MOST_NAMES = 5
 _STAGES = ("candidates", "built", "passed", "stable", "gained", "accepted")
 
 
@@ -27,9 +28,7 @@ def print_summary(console: Console, proposal: Proposal, out: Path) -> None:
     for index in proposal.accepted:
         _print_test(console, proposal.verdicts[index])
     _print_refusals(console, proposal)
-    for skip in proposal.skipped:
-        name = f"{skip.path}::{skip.qualname}" if skip.qualname else skip.path
-        console.print(f"[dim]left out {escape(name)}: {escape(skip.reason)}[/]", highlight=False, soft_wrap=True)
+    _print_skipped(console, proposal)
     for note in proposal.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     _print_coverage(console, proposal)
@@ -41,9 +40,13 @@ def _funnel_table(proposal: Proposal) -> Table:
     table.add_column("method", overflow="fold")
     for stage in _STAGES:
         table.add_column(stage, justify="right")
+    path = ""
     for target in proposal.targets:
+        if target.path != path:
+            path = target.path
+            table.add_row(f"[bold]{escape(path)}[/]")
         verdicts = [verdict for verdict in proposal.verdicts if verdict.target == target.id]
-        table.add_row(escape(target.id), *map(str, _counts(verdicts)))
+        table.add_row(f"  {escape(target.id.removeprefix(f'{path}::'))}", *map(str, _counts(verdicts)))
     funnel = proposal.funnel
     totals = (getattr(funnel, stage) for stage in _STAGES)
     table.add_section()
@@ -76,6 +79,19 @@ def _print_refusals(console: Console, proposal: Proposal) -> None:
     if refused:
         parts = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in refused.most_common())
         console.print(f"Refused: {parts}. The reasons are in {PROPOSAL}.", highlight=False)
+
+
+def _print_skipped(console: Console, proposal: Proposal) -> None:
+    """What was left out, by reason: a release leaves out many methods for the same one."""
+    names: dict[str, list[str]] = {}
+    for skip in proposal.skipped:
+        names.setdefault(skip.reason, []).append(f"{skip.path}::{skip.qualname}" if skip.qualname else skip.path)
+    for reason, left_out in names.items():
+        shown = ", ".join(left_out[:_MOST_NAMES])
+        more = f" and {len(left_out) - _MOST_NAMES} more" if len(left_out) > _MOST_NAMES else ""
+        console.print(
+            f"[dim]Left out because {escape(reason)}: {escape(shown)}{more}[/]", highlight=False, soft_wrap=True
+        )
 
 
 def _print_coverage(console: Console, proposal: Proposal) -> None:
