@@ -248,13 +248,14 @@ class _Search:
         if reply is None:
             pursuit.over = True
             return
-        found = [candidate for candidate in extract(reply, pursuit.names) if candidate.code not in pursuit.seen]
-        pursuit.seen.update(candidate.code for candidate in found)
-        async with asyncio.TaskGroup() as tasks:
-            for number, candidate in enumerate(found):
-                tasks.create_task(self._judge(candidate, pursuit, (attempt, number)))
+        found = extract(reply, pursuit.names)
         if not found:
             self._record(unparsable(reply), pursuit, (attempt, 0))
+        async with asyncio.TaskGroup() as tasks:
+            for number, candidate in enumerate(found):
+                if candidate.code not in pursuit.seen:
+                    pursuit.seen.add(candidate.code)
+                    tasks.create_task(self._judge(candidate, pursuit, (attempt, number)))
 
     async def _ask(self, pursuit: _Pursuit, attempt: int) -> Reply | None:
         uncovered = self._uncovered(pursuit)

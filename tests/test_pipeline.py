@@ -1,0 +1,216 @@
+"""The order of the stages, with a scripted model and runner: what happens when things go wrong in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from tests.samples import ModuleNames, changed_method
+
+from llm_testgen.edges.models import Sampling
+from llm_testgen.errors import ModelError
+from llm_testgen.pipeline import Baseline, Result, Tools, propose
+from llm_testgen.records import (
+    Candidate,
+    ChangedMethod,
+    Ending,
+    Failure,
+    FileCoverage,
+    Outcome,
+    Prompt,
+    Reply,
+    Run,
+    SuiteRun,
+    Usage,
+    Verdict,
+)
+from llm_testgen.settings import Generation
+from llm_testgen.stages.context import Surroundings
+from llm_testgen.stages.prompt import Templates, default_templates
+
+PATH = "src/pkg/mod.py"
+SOURCE = "def a(x):\n    return x\n\n\ndef b(x):\n    return x\n\n\ndef c(x):\n    return x\n"
+TARGETS = tuple(changed_method(SOURCE, name, PATH) for name in "abc")
+LINES = frozenset({1, 2, 5, 6, 9, 10})
+BASELINE = Baseline({PATH: LINES}, {PATH: FileCoverage(LINES, frozenset({1, 5, 9}))})
+BODY = {"a": 2, "b": 6, "c": 10}
+TEMPLATES = Templates(default_templates())
+
+
+def a_test(name: str, suffix: str = "") -> str:
+    return f"def test_{name}{suffix}():\n    assert {name}(1) == 1\n"
+
+
+class Knowledge:
+    def surroundings(self, target: ChangedMethod) -> Surroundings:
+        return Surroundings("pkg.mod", (), (), (), "tests/test_mod.py")
+
+    def names(self, target: ChangedMethod) -> ModuleNames:
+        return ModuleNames("a", "b", "c")
+
+    def test_files(self) -> Mapping[str, str]:
+        return {}
+
+
+class ScriptedModel:
+    """Gives each target its replies in turn; an exception in their place is raised."""
+
+    name = "scripted"
+
+    def __init__(self, replies: Mapping[str, list[str | Exception]], concurrency: int = 1) -> None:
+        self.replies = {name: list(texts) for name, texts in replies.items()}
+        self.concurrency = concurrency
+        self.prompts: list[Prompt] = []
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        self.prompts.append(prompt)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await asyncio.sleep(0.01)
+        self.under_way -= 1
+        waiting = self.replies.get(prompt.target.qualname, [])
+        if not waiting:
+            return None
+        text = waiting.pop(0)
+        if isinstance(text, Exception):
+            raise text
+        return Reply(prompt, text, self.name, Usage(100, 50, 0.01))
+
+    async def close(self) -> None:
+        pass
+
+
+class ScriptedRunner:
+    """Ends a candidate as its name says, and lets it cover the body of the function that it is named for."""
+
+    def __init__(self, delays: Mapping[str, float] | None = None) -> None:
+        self.delays = delays or {}
+
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+        await asyncio.sleep(self.delays.get(candidate.name, 0))
+        if candidate.name.endswith("fails"):
+            return Run(Ending.FAILED, Failure("AssertionError", "assert 1 == 2", 2, "call"))
+        line = BODY[candidate.name.removeprefix("test_")[0]]
+        return Run(Ending.PASSED, covered={PATH: frozenset({line})})
+
+    async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+        covered = frozenset(
+            line for name, line in BODY.items() for text in files.values() if f"def test_{name}" in text
+        )
+        return SuiteRun(1, 0, 0, {PATH: FileCoverage(LINES, covered)})
+
+    async def run_suite(self) -> SuiteRun:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        pass
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.judgements: list[str] = []
+
+    def asked(self, target: ChangedMethod, attempt: int) -> None:
+        pass
+
+    def replied(self, reply: Reply) -> None:
+        pass
+
+    def judged(self, verdict: Verdict) -> None:
+        self.judgements.append(verdict.candidate.name)
+
+    def confirming(self, count: int) -> None:
+        pass
+
+
+def run(model: ScriptedModel, runner: ScriptedRunner | None = None, heard: Heard | None = None, **settings) -> Result:
+    tools = Tools(Knowledge(), model, runner or ScriptedRunner(), TEMPLATES, heard or Heard())
+    return asyncio.run(propose(TARGETS, BASELINE, tools, Generation(**settings)))
+
+
+def names(result: Result, outcome: Outcome = Outcome.ACCEPTED) -> list[str]:
+    return [verdict.candidate.name for verdict in result.verdicts if verdict.outcome is outcome]
+
+
+def test_every_target_is_asked_about_and_its_tests_are_confirmed_together():
+    result = run(ScriptedModel({name: [a_test(name)] for name in "abc"}))
+    assert names(result) == ["test_a", "test_b", "test_c"]
+    assert (result.replies, result.usage.tokens) == (3, 450)
+    assert (BASELINE.figure.percent, result.after.percent) == (50.0, 100.0)
+    (file,) = result.files
+    assert file.after.count("def test_") == 3
+
+
+def test_verdicts_stand_in_the_order_of_the_replies_however_they_were_judged():
+    heard = Heard()
+    model = ScriptedModel({"a": [a_test("a", "_slow") + "\n" + a_test("a", "_quick")], "b": [a_test("b")]})
+    result = run(model, ScriptedRunner({"test_a_slow": 0.2}), heard)
+    assert heard.judgements.index("test_a_quick") < heard.judgements.index("test_a_slow")
+    assert [verdict.candidate.name for verdict in result.verdicts] == ["test_a_slow", "test_a_quick", "test_b"]
+
+
+def test_only_what_is_still_uncovered_is_asked_about_again():
+    model = ScriptedModel({"a": [a_test("a")], "b": [a_test("b", "_fails"), a_test("b")], "c": ["Sorry."]})
+    result = run(model)
+    assert [(prompt.target.qualname, prompt.attempt) for prompt in model.prompts] == [
+        ("a", 1),
+        ("b", 1),
+        ("c", 1),
+        ("b", 2),
+        ("c", 2),
+    ]
+    assert "assert 1 == 2" in model.prompts[3].messages[-1].content
+    assert names(result) == ["test_a", "test_b"]
+
+
+def test_no_more_requests_are_under_way_than_the_model_can_take():
+    model = ScriptedModel({name: [a_test(name)] for name in "abc"}, concurrency=2)
+    run(model)
+    assert model.most_under_way == 2
+
+
+def test_a_model_that_dies_costs_nothing_that_it_has_written():
+    model = ScriptedModel({"a": [a_test("a")], "b": [ModelError("the server is gone")], "c": [a_test("c")]})
+    result = run(model, ScriptedRunner({"test_a": 0.1}))
+    assert names(result) == ["test_a"]
+    assert result.notes == ("the model stopped answering: the server is gone",)
+    assert len(model.prompts) == 2
+
+
+def test_a_model_that_never_answers_is_an_error():
+    with pytest.raises(ModelError, match="no key"):
+        run(ScriptedModel({"a": [ModelError("no key")]}))
+
+
+def test_what_was_judged_before_the_deadline_counts():
+    model = ScriptedModel({"a": [a_test("a") + "\n" + a_test("a", "_hangs")], "b": [a_test("b")]})
+    result = run(model, ScriptedRunner({"test_a_hangs": 60}), deadline=1.0)
+    assert names(result) == ["test_a", "test_b"]
+    assert result.notes == ("the deadline passed: not everything was tried",)
+
+
+def test_the_token_budget_is_never_exceeded():
+    model = ScriptedModel({name: [a_test(name, "_fails")] * 9 for name in "abc"})
+    result = run(model, max_tokens=3000, attempts=9)
+    assert 0 < result.usage.tokens <= 3000
+    assert "the token budget is spent: not everything was tried" in result.notes
+
+
+def test_the_same_test_is_not_judged_twice():
+    heard = Heard()
+    run(ScriptedModel({"a": [a_test("a", "_fails"), a_test("a", "_fails")]}), heard=heard, attempts=2)
+    assert heard.judgements == ["test_a_fails"]
+
+
+def test_tests_that_do_not_raise_diff_coverage_in_their_file_are_not_confirmed():
+    class Nothing(ScriptedRunner):
+        async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+            return SuiteRun(1, 0, 0, {PATH: FileCoverage(LINES, frozenset())})
+
+    result = run(ScriptedModel({"a": [a_test("a")]}), Nothing())
+    assert names(result, Outcome.UNCONFIRMED) == ["test_a"]
+    assert result.files == ()
+    assert result.after == BASELINE.figure
