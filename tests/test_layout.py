@@ -19,7 +19,7 @@ HARNESS = "runner/harness.py"
 FOUNDATION = frozenset({"errors", "paths", "proposal", "records", "shapes", "source", "statements"})
 BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
-PIPELINE = frozenset({"baseline", "knowledge", "pipeline"})
+PIPELINE = frozenset({"baseline", "knowledge", "pipeline", "search", "tools"})
 BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"settings"}
 
 # What each part may import of the package. A part is a top-level module or a folder; within a folder
@@ -39,6 +39,8 @@ MAY_IMPORT = {
     "stages": FOUNDATION,
     "baseline": BELOW_PIPELINE | {"settings"},
     "knowledge": BELOW_PIPELINE | {"settings"},
+    "tools": BELOW_PIPELINE,
+    "search": BELOW_PIPELINE | {"baseline", "settings", "tools"},
     "pipeline": BELOW_PIPELINE | PIPELINE | {"settings"},
     "commands": BELOW_COMMANDS,
     "bench": BELOW_COMMANDS,

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 import pytest
 from tests.samples import ModuleNames, changed_method
 
+from llm_testgen.baseline import Baseline
 from llm_testgen.edges.models import Sampling
 from llm_testgen.errors import ModelError
-from llm_testgen.pipeline import Baseline, Result, Tools, propose
+from llm_testgen.pipeline import Result, propose
 from llm_testgen.records import (
     Candidate,
     ChangedMethod,
@@ -28,6 +29,7 @@ from llm_testgen.records import (
 from llm_testgen.settings import Generation
 from llm_testgen.stages.context import Surroundings
 from llm_testgen.stages.prompt import Templates, default_templates
+from llm_testgen.tools import Tools
 
 PATH = "src/pkg/mod.py"
 SOURCE = "def a(x):\n    return x\n\n\ndef b(x):\n    return x\n\n\ndef c(x):\n    return x\n"

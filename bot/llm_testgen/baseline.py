@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from llm_testgen.edges.coverage_files import RecordedCoverage, read_coverage
+from llm_testgen.edges.diff_cover import diff_coverage
 from llm_testgen.paths import is_python, is_test
-from llm_testgen.records import Change, CoverageByPath, FileCoverage, SuiteRun
+from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, LinesByPath, SuiteRun
 from llm_testgen.runner.base import Runner
 
 # A session that runs nothing of the project: it only has the changed files analysed.
 _NOTHING_PATH = "test_llm_testgen_nothing.py"
 _NOTHING = "def test_nothing():\n    pass\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """Where the change stands before.
+
+    Attributes:
+        changed_lines: Added or modified lines of every changed file.
+        coverage: What the existing tests execute.
+    """
+
+    changed_lines: LinesByPath
+    coverage: CoverageByPath
+
+    @property
+    def figure(self) -> DiffCoverage:
+        """Diff coverage of the existing tests."""
+        return diff_coverage(self.changed_lines, self.coverage)
+
+    def missing(self) -> LinesByPath:
+        """Changed lines with a statement that the existing tests do not execute."""
+        figure = self.figure
+        left = {path: lines - figure.covered.get(path, frozenset()) for path, lines in figure.changed.items()}
+        return {path: lines for path, lines in left.items() if lines}
 
 
 def measured_paths(change: Change) -> tuple[str, ...]:

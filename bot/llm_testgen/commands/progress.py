@@ -11,8 +11,8 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.status import Status
 
-from llm_testgen.pipeline import Observer
 from llm_testgen.records import ChangedMethod, Outcome, Reply, Verdict
+from llm_testgen.tools import Observer
 
 _PERCENT_STEP = 10
 

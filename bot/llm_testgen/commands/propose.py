@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from llm_testgen.baseline import measured_paths, read_baseline, run_baseline
+from llm_testgen.baseline import Baseline, measured_paths, read_baseline, run_baseline
 from llm_testgen.commands.models import ModelOptions, open_model
 from llm_testgen.commands.output import OUTPUT_FOLDER, SESSION, output_folder, write_proposal
 from llm_testgen.commands.progress import Progress, open_progress
@@ -23,7 +23,6 @@ from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
-from llm_testgen.pipeline import Baseline, Tools
 from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import (
     Proposal,
@@ -42,6 +41,7 @@ from llm_testgen.runner.interpreter import Interpreter, find_python, inspect
 from llm_testgen.settings import Generation
 from llm_testgen.stages.diff import changed_methods
 from llm_testgen.stages.prompt import Templates, default_templates
+from llm_testgen.tools import Tools
 
 
 @dataclass(frozen=True, slots=True)

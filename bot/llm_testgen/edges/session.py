@@ -137,8 +137,11 @@ class RememberingModel:
         if known is not None:
             return known
         reply = await self._model.reply(prompt, sampling)
-        if reply is not None:
-            self._session.remember(key, reply, sampling)
+        if reply is None:
+            return None
+        # JSON can carry half a surrogate pair, which no file can: everything after this writes the text somewhere.
+        reply = dataclasses.replace(reply, text=reply.text.encode("utf-8", "replace").decode("utf-8"))
+        self._session.remember(key, reply, sampling)
         return reply
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ _LONGEST_REASON = 200
 # Longer targets are shown around their uncovered lines only.
 _LONGEST_TARGET = 120
 _WINDOW = 12
+_LONGEST_SOURCE = 12_000  # characters, some 4,000 tokens
 
 
 def default_templates() -> Path:
@@ -93,9 +94,16 @@ class Templates:
 def shown_source(context: Context) -> str:
     """The target's source under the header of its class; of a long one what is around the uncovered lines."""
     texts = [_shown(method, context.uncovered) for method in context.target.definitions]
-    body = "\n\n".join(texts)
+    body = _cut("\n\n".join(texts))
     outer = context.target.qualname.rpartition(".")[0]
     return f"class {outer.rpartition('.')[2]}:\n{body}" if outer else body
+
+
+def _cut(text: str) -> str:
+    """A text that leaves room for a reply in the context of a small model, cut between lines."""
+    if len(text) <= _LONGEST_SOURCE:
+        return text
+    return text[: text.rfind("\n", 0, _LONGEST_SOURCE) if "\n" in text[:_LONGEST_SOURCE] else _LONGEST_SOURCE]
 
 
 def _shown(method: Method, uncovered: Lines) -> str:
