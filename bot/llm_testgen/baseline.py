@@ -8,13 +8,12 @@ from pathlib import Path
 
 from llm_testgen.edges.coverage_files import RecordedCoverage, read_coverage
 from llm_testgen.edges.diff_cover import diff_coverage
+from llm_testgen.errors import ProjectError
 from llm_testgen.paths import is_python, is_test
 from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, LinesByPath, SuiteRun
 from llm_testgen.runner.base import Runner
 
-# A session that runs nothing of the project: it only has the changed files analysed.
-_NOTHING_PATH = "test_llm_testgen_nothing.py"
-_NOTHING = "def test_nothing():\n    pass\n"
+_LONGEST = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,13 @@ async def run_baseline(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]
 
     Returns:
         What it executes, and what a person should know of it: failures, or why it could not run.
+
+    Raises:
+        ProjectError: pytest cannot run any test of the project.
     """
+    statements, notes = await _prepare(runner)
     suite = await runner.run_suite()
-    coverage = suite.coverage
-    if not coverage:
-        coverage = await _analysed(runner)
-    return coverage, tuple(_notes(suite))
+    return {**statements, **suite.coverage}, (*notes, *_notes(suite))
 
 
 async def read_baseline(
@@ -71,27 +71,34 @@ async def read_baseline(
 
     Raises:
         UsageError: The file cannot be read, or says nothing of this repository.
+        ProjectError: pytest cannot run any test of the project.
     """
     recorded = {path: lines for path, lines in read_coverage(file, known).items() if path in change.changed_lines}
-    analysed = await _analysed(runner)
-    coverage = _with_statements(recorded, analysed)
-    notes = [f"{path} is not in {file.name}: counted as never executed" for path in analysed if path not in recorded]
-    return coverage, tuple(notes)
+    coverage, notes = await _prepare(runner)
+    missing = [f"{path} is not in {file.name}: counted as never executed" for path in coverage if path not in recorded]
+    return _with_recorded(coverage, recorded), (*notes, *missing)
 
 
-def _with_statements(recorded: Mapping[str, RecordedCoverage], analysed: CoverageByPath) -> CoverageByPath:
-    coverage = {path: FileCoverage(lines.statements, frozenset()) for path, lines in analysed.items()}
+async def _prepare(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]:
+    ready = await runner.prepare()
+    if ready.concession:
+        return ready.statements, (f"tests are run without the project's {ready.concession}: {_line(ready.problem)}",)
+    if ready.problem:
+        msg = (
+            f"pytest cannot run any test of the project: {_line(ready.problem)}; pass another interpreter with --python"
+        )
+        raise ProjectError(msg)
+    return ready.statements, ()
+
+
+def _with_recorded(analysed: CoverageByPath, recorded: Mapping[str, RecordedCoverage]) -> CoverageByPath:
+    coverage = dict(analysed)
     for path, lines in recorded.items():
-        known = coverage.get(path)
+        known = analysed.get(path)
         statements = lines.statements if lines.statements is not None else known.statements if known else None
         if statements is not None:
             coverage[path] = FileCoverage(statements, lines.executed & statements)
     return coverage
-
-
-async def _analysed(runner: Runner) -> CoverageByPath:
-    run = await runner.run_files({_NOTHING_PATH: _NOTHING})
-    return {path: FileCoverage(file.statements, frozenset()) for path, file in run.coverage.items()}
 
 
 def _notes(suite: SuiteRun) -> Iterable[str]:
@@ -99,6 +106,11 @@ def _notes(suite: SuiteRun) -> Iterable[str]:
         yield f"the project's tests did not run to the end ({suite.problem}); what they did not reach is uncovered"
     elif suite.failed:
         first = suite.failures[0] if suite.failures else None
-        cause = f", first {first.kind}: {first.message.partition(chr(10))[0]}" if first else ""
+        cause = f", first {first.kind}: {_line(first.message)}" if first else ""
         total = suite.passed + suite.failed
-        yield f"{suite.failed} of the project's {total} tests fail already{cause[:160]}; what they execute still counts"
+        yield f"{suite.failed} of the project's {total} tests fail already{cause}; what they execute still counts"
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Mapping
 
 from llm_testgen.index import Index
-from llm_testgen.paths import is_python
+from llm_testgen.paths import is_python, is_test
 from llm_testgen.records import ChangedMethod, Snapshot
 from llm_testgen.source import SourceError, parse
 from llm_testgen.stages.context import Surroundings
@@ -70,8 +70,8 @@ class ProjectKnowledge:
         self._index = index
         self._snapshot = snapshot
         self._test_folder = test_folder
-        paths = [file.path for file in snapshot.files if is_python(file.path)]
-        self._modules = frozenset(index.module_name(path) for path in paths)
+        self._paths = frozenset(file.path for file in snapshot.files if is_python(file.path))
+        self._modules = frozenset(map(index.module_name, self._paths))
 
     def surroundings(self, target: ChangedMethod) -> Surroundings:
         """Module, related code, tests and fixtures of a changed method."""
@@ -91,19 +91,22 @@ class ProjectKnowledge:
         return ModuleNames(self._index, target.path, self._modules, text)
 
     def test_files(self) -> Mapping[str, str]:
-        """Text of every test file at head, by path; those that are no UTF-8 are left out."""
+        """Text of every file of the test suite at head, by path; those that are no UTF-8 are left out."""
         return self._texts
 
     def _test_path(self, target: ChangedMethod) -> str:
-        existing = self._index.test_files_of(target.path)
-        return choose_test_path(target.path, existing, self._index.test_files(), self._test_folder)
+        existing = [path for path in self._index.test_files_of(target.path) if path in self._texts]
+        path = choose_test_path(target.path, existing, self._index.test_files(), self._test_folder)
+        # A file that is there and has no text that could be extended must not be taken for a new one.
+        while path in self._paths and not self._texts.get(path):
+            path = f"{path.removesuffix('.py')}_generated.py"
+        return path
 
     @functools.cached_property
     def _texts(self) -> dict[str, str]:
-        wanted = frozenset(self._index.test_files())
         texts = {}
         for file in self._snapshot.files:
-            if file.path in wanted:
+            if is_python(file.path) and is_test(file.path):
                 data = self._snapshot.read(file)
                 try:
                     parse(file.path, data)

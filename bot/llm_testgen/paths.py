@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 _TEST_DIRECTORIES = frozenset({"test", "tests"})
@@ -46,3 +47,10 @@ def is_tooling(path: str) -> bool:
     """Whether it serves to build, document or demonstrate the project and is no part of what it ships."""
     pure = PurePosixPath(path)
     return pure.name in _TOOLING_FILES or (len(pure.parts) > 1 and pure.parts[0] in _TOOLING_DIRECTORIES)
+
+
+def main_folder(paths: Sequence[str]) -> str:
+    """The folder that most of the files lie in, the deeper one where that is equal; "" for the root or for no files."""
+    folders = [str(PurePosixPath(path).parent) for path in paths]
+    best = max(sorted(set(folders)), key=lambda folder: (folders.count(folder), folder.count("/")), default=".")
+    return "" if best == "." else best

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 from llm_testgen.records import (
     ChangedMethod,
@@ -42,7 +42,7 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class CoverageFigures(_Model):
@@ -139,7 +139,7 @@ class FileRecord(_Model):
 
 
 class Proposal(_Model):
-    """What ``propose`` found between two revisions."""
+    """What ``propose`` found between two revisions. ``accepted`` are the indices of the accepted verdicts."""
 
     version: Literal[1] = 1
     base: Commit
@@ -154,6 +154,14 @@ class Proposal(_Model):
     funnel: Funnel
     usage: UsageRecord
     notes: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _accepted_are_verdicts(self) -> Self:
+        accepted = {index for index, verdict in enumerate(self.verdicts) if verdict.outcome is Outcome.ACCEPTED}
+        if len(set(self.accepted)) < len(self.accepted) or not accepted.issuperset(self.accepted):
+            msg = "accepted must name verdicts whose outcome is accepted, each once"
+            raise ValueError(msg)
+        return self
 
 
 def coverage_figures(before: DiffCoverage, after: DiffCoverage) -> CoverageFigures:

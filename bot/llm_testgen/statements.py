@@ -107,17 +107,19 @@ def _pieces(block: str) -> Iterator[Piece]:
     lines = block.split("\n")
     for node in tree.body:
         start, end = _first_line(node), node.end_lineno or node.lineno
-        yield from _exact("\n".join(lines[start - 1 : end]))
+        yield _exact(node, "\n".join(lines[start - 1 : end]))
 
 
-def _exact(text: str) -> Iterator[Piece]:
-    """A statement's own text, parsed again so that its lines count from 1; nothing if ``;`` joined it to others."""
+def _exact(node: ast.stmt, text: str) -> Piece:
+    """A statement with its own text, parsed again so that its lines count from 1; written anew if ``;`` joined it."""
     try:
         body = parse_tree(text).body
     except SourceError:
-        return
-    for node in body:
-        yield Piece(node, text if len(body) == 1 else ast.unparse(node))
+        body = []
+    if len(body) != 1:
+        text = ast.unparse(node)
+        body = parse_tree(text).body
+    return Piece(body[0], text)
 
 
 def _salvage(block: str) -> Iterator[Piece]:

@@ -42,7 +42,7 @@ def run(
     async def act():
         snapshot = Repository.open(project.root).snapshot("HEAD")
         runner = ColdRunner(
-            Project(snapshot, {}, ("src",), measured),
+            Project(snapshot, {}, ("src",), measured, "tests"),
             interpreter or inspect(PYTHON, ENVIRON),
             limits or Limits(seconds=20),
             ENVIRON,
@@ -252,6 +252,43 @@ def test_a_suite_that_cannot_run_at_all_says_why(project):
     suite = run(project, lambda runner: runner.run_suite())
     assert suite.passed == 0
     assert "no database" in suite.problem
+
+
+@pytest.mark.parametrize(
+    ("files", "concession", "problem"),
+    [
+        ({}, "", ""),
+        ({"tests/conftest.py": "raise RuntimeError('no database')\n"}, "conftest.py", "no database"),
+        ({"conftest.py": "def pytest_ignore_collect(path):\n    pass\n"}, "conftest.py", "pytest_ignore_collect"),
+        ({"pytest.ini": "[pytest]\naddopts = --no-such-option\n"}, "addopts", "--no-such-option"),
+        (
+            {"pytest.ini": "[pytest]\naddopts = --no-such-option\n", "conftest.py": "1 / 0\n"},
+            "conftest.py and addopts",
+            "rror",
+        ),
+    ],
+)
+def test_what_keeps_pytest_from_running_at_all_is_done_without(project, files, concession, problem):
+    for path, text in files.items():
+        project.write(path, text)
+    project.commit()
+
+    async def prepare_and_run(runner):
+        return await runner.prepare(), await runner.run_suite()
+
+    ready, suite = run(project, prepare_and_run)
+    assert ready.concession == concession
+    assert problem in ready.problem
+    assert ready.statements["src/pkg/mod.py"].statements == {1, 4, 5, 6, 7}
+    assert suite.passed == 1
+
+
+def test_a_project_in_which_pytest_cannot_run_anything_says_why(project):
+    project.write("tests/__init__.py", "raise RuntimeError('never')\n")
+    project.commit()
+    ready = run(project, lambda runner: runner.prepare())
+    assert (ready.statements, ready.concession) == ({}, "")
+    assert "never" in ready.problem
 
 
 def test_a_suite_that_takes_too_long_reports_what_it_covered_so_far(project):

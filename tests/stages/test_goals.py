@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 from tests.samples import changed_method
@@ -107,7 +108,10 @@ def test_lines_and_indentation_of_a_method_are_those_of_its_file():
                     return 1
                 return 2
     '''
-    assert [(goal.line, goal.conditions) for goal in found(source, qualname="Box.f")] == [(9, ("x",)), (10, ("not (x)",))]
+    assert [(goal.line, goal.conditions) for goal in found(source, qualname="Box.f")] == [
+        (9, ("x",)),
+        (10, ("not (x)",)),
+    ]
 
 
 def test_decorators_are_counted_and_are_no_goal():
@@ -270,7 +274,9 @@ def test_cases_say_what_is_matched():
 
 
 def test_of_many_conditions_the_innermost_are_kept():
-    nested = "def f(x):\n" + "".join(f"{'    ' * depth}if x > {depth}:\n" for depth in range(1, 7)) + " " * 28 + "a = 1\n"
+    nested = (
+        "def f(x):\n" + "".join(f"{'    ' * depth}if x > {depth}:\n" for depth in range(1, 7)) + " " * 28 + "a = 1\n"
+    )
     (goal,) = found(nested)
     assert goal.conditions == ("x > 3", "x > 4", "x > 5", "x > 6")
 
@@ -301,7 +307,17 @@ def test_module_level_code_has_goals():
     assert [goal.statement for goal in goals(target, frozenset({3, 5}))] == ["LIMIT = 1", "LIMIT = 2"]
 
 
-def test_a_method_whose_text_does_not_stand_alone_has_no_goals():
-    source = 'class Box:\n    def f(self):\n        return """\nleft\n"""\n'
-    target = changed_method(source, "Box.f")
-    assert goals(target, frozenset()) == ()
+def test_a_string_that_stands_further_left_than_its_method_does_no_harm():
+    source = 'class Box:\n    def f(self):\n        a = """\nleft\n"""\n        return a\n'
+    assert [(goal.line, goal.statement) for goal in found(source, qualname="Box.f")] == [(6, "return a")]
+
+
+def test_a_module_that_begins_with_blank_lines_has_goals():
+    target = changed_method("  \n\nLIMIT = 1\n", "<module>")
+    assert goals(target, target.lines) == (Goal(3, "LIMIT = 1", ()),)
+
+
+def test_source_that_cannot_be_parsed_has_no_goals():
+    target = changed_method()
+    broken = replace(target, definitions=(replace(target.method, source="def double(x:\n    return"),))
+    assert goals(broken, target.lines) == ()

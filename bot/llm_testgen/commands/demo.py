@@ -56,7 +56,7 @@ def _read(root: Path) -> dict[str, bytes]:
 @click.option("--model", metavar="NAME", help="Another embedded model, or one of Inference Providers.")
 def demo(*, out: Path | None, model: str | None) -> None:
     """Show it on a sample change: a real model writes tests, each is run and measured."""
-    console = Console()
+    console = Console(emoji=False)  # ":x:" in a test or its reason is text
     with tempfile.TemporaryDirectory(prefix="llm-testgen-demo-") as folder:
         project = Path(folder, "parcel")
         make_project(project)

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.status import Status
+from rich.text import Text
 
 from llm_testgen.records import ChangedMethod, Outcome, Reply, Verdict
 from llm_testgen.tools import Observer
@@ -65,22 +65,24 @@ class _Lines:
         name = verdict.candidate.name or "the reply"
         if verdict.outcome is Outcome.ACCEPTED:
             gained = sum(map(len, verdict.gained.values()))
-            self._print(f"  [green]✓[/] {escape(name)}: {gained} more changed {'line' if gained == 1 else 'lines'}")
+            gain = f" {name}: {gained} more changed {'line' if gained == 1 else 'lines'}"
+            self._print(Text.assemble("  ", ("✓", "green"), gain))
         else:
             outcome = verdict.outcome.replace("_", " ")
-            self._refused(f"  [dim]✗ {escape(name)}: {outcome}: {escape(verdict.reason)}[/]")
+            self._refused(Text(f"  ✗ {name}: {outcome}: {verdict.reason}", "dim"))
 
     def confirming(self, count: int) -> None:
         self._show(f"running the {count} chosen {'test' if count == 1 else 'tests'} together")
 
     def _show(self, text: str) -> None:
-        self._print(escape(text))
+        self._print(Text(text))
 
-    def _refused(self, text: str) -> None:
+    def _refused(self, text: Text) -> None:
         self._print(text)
 
-    def _print(self, text: str) -> None:
-        self._console.print(text, highlight=False, soft_wrap=True)
+    def _print(self, text: Text) -> None:
+        # What is no string is printed as it is: in names and reasons brackets are no markup and `:x:` is no emoji.
+        self._console.print(text, soft_wrap=True)
 
 
 class _Live(_Lines):
@@ -105,10 +107,11 @@ class _Live(_Lines):
         super().judged(verdict)
         self._show(self._now)
 
-    def _refused(self, text: str) -> None:
+    def _refused(self, text: Text) -> None:
         """Refused tests are counted, and listed in the summary."""
 
     def _show(self, text: str) -> None:
         self._now = text
-        counts = f" [dim]· {self._judged} tests judged, {self._accepted} accepted[/]" if self._judged else ""
-        self._status.update(f"{escape(text)}{counts}")
+        tests = "test" if self._judged == 1 else "tests"
+        counts = f" · {self._judged} {tests} judged, {self._accepted} accepted" if self._judged else ""
+        self._status.update(Text.assemble(text, (counts, "dim")))

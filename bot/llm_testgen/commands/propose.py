@@ -23,6 +23,7 @@ from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
+from llm_testgen.paths import main_folder
 from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import (
     Proposal,
@@ -174,6 +175,7 @@ def _runner(
         extra={path: root / path for path in checkout.repository.ignored_files()},
         source_roots=index.source_roots(),
         measured=measured_paths(checkout.change),
+        test_folder=main_folder(index.test_files()) or options.test_folder or "",
     )
     return ColdRunner(project, interpreter, Limits(seconds=options.timeout), environ)
 

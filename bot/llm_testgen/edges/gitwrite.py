@@ -16,16 +16,15 @@ _AUTHOR = pygit2.Signature("llm-testgen", "llm-testgen@users.noreply.github.com"
 
 def unified_patch(files: Iterable[TestFile]) -> bytes:
     """The patch, as ``git apply`` takes it, that makes the files what they will be."""
-    patches = (
-        pygit2.Patch.create_from(
-            file.before.encode() if file.before else None,
-            file.after.encode(),
-            old_as_path=file.path,
-            new_as_path=file.path,
-        )
-        for file in files
-    )
-    return b"".join(patch.data for patch in patches)
+    return b"".join(map(_file_patch, files))
+
+
+def _file_patch(file: TestFile) -> bytes:
+    # A libgit2 patch points into the bytes that it was made from and pygit2 does not keep them: names here do.
+    before = file.before.encode() if file.before else None
+    after = file.after.encode()
+    patch = pygit2.Patch.create_from(before, after, old_as_path=file.path, new_as_path=file.path)
+    return patch.data
 
 
 def create_repository(folder: Path, commits: Mapping[str, Mapping[str, bytes]]) -> None:
@@ -36,6 +35,7 @@ def create_repository(folder: Path, commits: Mapping[str, Mapping[str, bytes]]) 
         commits: Message → all files of that commit, as path → bytes.
     """
     repository = pygit2.init_repository(folder, initial_head=_BRANCH)
+    repository.config["core.autocrlf"] = False  # what is checked out are the bytes that were given
     parents: list[pygit2.Oid] = []
     for message, files in commits.items():
         index = pygit2.Index()

@@ -7,11 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from llm_testgen.records import Candidate, Run, Snapshot, SuiteRun
+from llm_testgen.records import Candidate, CoverageByPath, Run, Snapshot, SuiteRun
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What a first session, of a test that does nothing, has shown.
+
+    Attributes:
+        statements: Statements of every measured file that can be analysed, none of them executed.
+        concession: What pytest has to do without from now on, such as ``conftest.py``; empty when it needs no help.
+        problem: Why it cannot run even a test that does nothing, or could not before the concession; empty otherwise.
+    """
+
+    statements: CoverageByPath
+    concession: str = ""
+    problem: str = ""
 
 
 class Runner(Protocol):
     """Executes tests in the project's interpreter, never in the checkout."""
+
+    async def prepare(self) -> Preparation:
+        """Find out whether pytest can run a test here, and what it takes; to be called before anything else."""
 
     async def run_suite(self) -> SuiteRun:
         """The project's own tests as they are at head."""
@@ -52,9 +70,11 @@ class Project:
         extra: Ignored files of the checkout that imports may need, as path → where it lies.
         source_roots: Folders of the tree that imports start from, "" for its root.
         measured: Files whose lines are counted.
+        test_folder: Where its tests are, or most of them; "" for the root.
     """
 
     snapshot: Snapshot
     extra: Mapping[str, Path]
     source_roots: tuple[str, ...]
     measured: tuple[str, ...]
+    test_folder: str = ""

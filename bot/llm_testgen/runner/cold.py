@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -16,17 +17,27 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llm_testgen.records import Candidate, Ending, Failure, FileCoverage, Run, SuiteRun
-from llm_testgen.runner.base import Limits, Project
+from llm_testgen.records import Candidate, CoverageByPath, Ending, Failure, FileCoverage, Run, SuiteRun
+from llm_testgen.runner.base import Limits, Preparation, Project
 from llm_testgen.runner.interpreter import HARNESS, Interpreter, environment, lend_coverage
 from llm_testgen.runner.tree import TreeCopy
 
 Relative = Callable[[str], str | None]
 
+_ERROR = re.compile(r"\w*(Error|Exception)\b|\berror:")
 _RESULT_BYTES = 32 << 20
 _GRACE_SECONDS = 10.0
 _LAST_OUTPUT = 4096
 _MOST_FAILURES = 50
+_NOTHING = "def test_nothing():\n    pass\n"
+# What pytest may have to do without where a project's configuration does not suit the interpreter that was named:
+# a conftest of another pytest, options of a plugin that is not there.
+_CONCESSIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("", ()),
+    ("conftest.py", ("--noconftest",)),
+    ("addopts", ("--override-ini=addopts=",)),
+    ("conftest.py and addopts", ("--noconftest", "--override-ini=addopts=")),
+)
 # Exit codes of pytest: the session ended with failures or without.
 _SESSION_ENDED = (0, 1)
 _NO_TESTS = 5
@@ -106,6 +117,7 @@ class ColdRunner:
         self._limits = limits
         self._environ = environ
         self._numbers = itertools.count(1)
+        self._concession: tuple[str, ...] = ()
         self._slots = asyncio.Semaphore(os.cpu_count() or 1)
         self._tree = TreeCopy(project.snapshot, project.extra)
         # Copied to a folder of its own, so that nothing beside it can be imported.
@@ -118,6 +130,19 @@ class ColdRunner:
     def home(self) -> Path:
         """The temporary folder that everything happens in; `close` deletes it."""
         return self._tree.home
+
+    async def prepare(self) -> Preparation:
+        """Find the least that pytest has to do without to run a test that does nothing."""
+        name = str(PurePosixPath(self._project.test_folder) / "test_llm_testgen_nothing.py")
+        problem = ""
+        for concession, arguments in _CONCESSIONS:
+            self._concession = arguments
+            run = await self.run_files({name: _NOTHING})
+            problem = problem or run.problem or "".join(failure.message for failure in run.failures)
+            if run.passed:
+                return Preparation(_unexecuted(run.coverage), concession, problem if concession else "")
+        self._concession = ()
+        return Preparation({}, "", problem)
 
     async def run_suite(self) -> SuiteRun:
         """The project's own tests as they are at head, found as the project configures it."""
@@ -216,7 +241,7 @@ class ColdRunner:
             "mode": "run",
             "result": str(result),
             "scratch": str(scratch),
-            "arguments": request.arguments,
+            "arguments": [*self._concession, *request.arguments],
             "measured": [str(self._tree.root / path) for path in self._project.measured],
             "all_files": request.all_files,
             "writable": [str(folder) for folder in writable],
@@ -256,10 +281,12 @@ def _read_result(path: Path) -> _Result | None:
 
 
 def _last_line(path: Path) -> str:
+    """The last line of an output that names an error, else its last line."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LAST_OUTPUT))
-        lines = file.read().decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").split("\n") if line.strip()]
+    errors = [line for line in lines if _ERROR.search(line)]
+    return next(reversed(errors or lines), "")
 
 
 def _failures(result: _Result) -> tuple[Failure, ...]:
@@ -275,6 +302,10 @@ def _coverage(result: _Result, relative: Relative) -> dict[str, FileCoverage]:
         if name is not None:
             found[name] = FileCoverage(record.statements, record.executed & record.statements)
     return found
+
+
+def _unexecuted(coverage: CoverageByPath) -> dict[str, FileCoverage]:
+    return {path: FileCoverage(file.statements, frozenset()) for path, file in coverage.items()}
 
 
 def _as_run(session: _Session, relative: Relative) -> Run:

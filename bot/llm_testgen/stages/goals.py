@@ -7,10 +7,9 @@ statement it must reach, and under which conditions that statement is reached, i
 from __future__ import annotations
 
 import ast
-import textwrap
 from collections.abc import Iterator, Sequence
 
-from llm_testgen.records import ChangedMethod, Goal, Lines, Method
+from llm_testgen.records import ChangedMethod, Goal, Lines, Method, MethodKind
 from llm_testgen.source import SourceError, parse_tree
 
 _LONGEST = 100
@@ -42,13 +41,17 @@ def goals(target: ChangedMethod, uncovered: Lines) -> tuple[Goal, ...]:
 
 
 def _of_method(method: Method, uncovered: Lines) -> Iterator[Goal]:
+    # An indented definition is parsed inside a block: to dedent it would stop at a string that stands further left.
+    indented = method.kind is not MethodKind.MODULE and method.source[:1].isspace()
     try:
-        body = parse_tree(textwrap.dedent(method.source)).body
+        body = parse_tree(f"if True:\n{method.source}" if indented else method.source).body
     except SourceError:
         return
-    inside = frozenset(line - method.start + 1 for line in uncovered)
-    for goal in _of_block(body, (), inside):
-        yield Goal(goal.line + method.start - 1, goal.statement, goal.conditions)
+    if indented and isinstance(body[0], ast.If):
+        body = body[0].body
+    before = method.start - 1 - indented
+    for goal in _of_block(body, (), frozenset(line - before for line in uncovered)):
+        yield Goal(goal.line + before, goal.statement, goal.conditions)
 
 
 def _of_block(block: Sequence[ast.stmt], conditions: tuple[str, ...], uncovered: Lines) -> Iterator[Goal]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from llm_testgen.paths import main_folder
 from llm_testgen.records import Candidate, TestFile
 from llm_testgen.source import FunctionNode, SourceError, parse_tree
 from llm_testgen.statements import Piece, grouped_imports, pieces_of_module
@@ -52,9 +53,8 @@ def choose_test_path(source_path: str, existing: Sequence[str], test_files: Sequ
         return existing[0]
     pure = PurePosixPath(source_path)
     stem = pure.parent.name if pure.stem == "__init__" else pure.stem
-    parents = [PurePosixPath(path).parent for path in test_files]
-    home = max(sorted(set(parents), key=lambda parent: len(parent.parts)), key=parents.count) if parents else None
-    return str((home or PurePosixPath(folder or "tests")) / f"test_{stem.strip('_')}.py")
+    home = main_folder(test_files) if test_files else folder or "tests"
+    return str(PurePosixPath(home) / f"test_{stem.strip('_')}.py")
 
 
 def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tuple[TestFile, ...], tuple[Placed, ...]]:

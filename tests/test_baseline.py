@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from coverage import CoverageData
+
+from llm_testgen.baseline import Baseline, measured_paths, read_baseline, run_baseline
+from llm_testgen.errors import UsageError
+from llm_testgen.records import (
+    Candidate,
+    Change,
+    CoverageByPath,
+    Failure,
+    FileCoverage,
+    LinesByPath,
+    Run,
+    Skip,
+    SuiteRun,
+)
+
+MOD = "src/pkg/mod.py"
+NEW = "src/pkg/new.py"
+ANALYSED = {
+    MOD: FileCoverage(frozenset({1, 2, 4, 6}), frozenset({1})),
+    NEW: FileCoverage(frozenset({1, 2}), frozenset()),
+}
+
+
+class ScriptedRunner:
+    """A runner whose sessions end as it is told, and that counts them."""
+
+    def __init__(self, suite: SuiteRun | None = None, analysed: CoverageByPath = ANALYSED) -> None:
+        self._suite = suite
+        self._analysed = analysed
+        self.ran: list[Mapping[str, str]] = []
+
+    async def run_suite(self) -> SuiteRun:
+        assert self._suite is not None, "the suite was to be left alone"
+        return self._suite
+
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+        raise NotImplementedError(candidate, hash_seed)
+
+    async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+        self.ran.append(files)
+        return SuiteRun(1, 0, 0, self._analysed)
+
+    async def close(self) -> None:
+        pass
+
+
+def change(lines: LinesByPath, *skipped: Skip) -> Change:
+    return Change("a" * 40, "b" * 40, (), skipped, lines)
+
+
+CHANGE = change({MOD: frozenset({2, 6}), NEW: frozenset({1, 2})})
+
+
+def suite(**fields) -> SuiteRun:
+    return SuiteRun(**({"passed": 3, "failed": 0, "skipped": 0, "coverage": ANALYSED} | fields))
+
+
+def run(runner: ScriptedRunner) -> tuple[CoverageByPath, tuple[str, ...]]:
+    return asyncio.run(run_baseline(runner))
+
+
+def read(file: Path, runner: ScriptedRunner | None = None, known: tuple[str, ...] = (MOD, NEW, "src/pkg/old.py")):
+    return asyncio.run(read_baseline(runner or ScriptedRunner(), file, CHANGE, known))
+
+
+def json_report(folder: Path, files: Mapping[str, tuple[list[int], list[int]]]) -> Path:
+    """What ``coverage json`` writes, of path → lines that ran and lines that did not."""
+    report = {
+        "meta": {"format": 3, "version": "7.10"},
+        "files": {path: {"executed_lines": ran, "missing_lines": missed} for path, (ran, missed) in files.items()},
+    }
+    file = folder / "coverage.json"
+    file.write_text(json.dumps(report))
+    return file
+
+
+def data_file(folder: Path, files: Mapping[str, list[int]]) -> Path:
+    """What ``coverage run`` writes, recorded in another checkout."""
+    data = CoverageData(str(folder / ".coverage"))
+    data.add_lines({f"/elsewhere/{path}": lines for path, lines in files.items()})
+    data.write()
+    data.close()
+    return folder / ".coverage"
+
+
+def test_what_is_missing_are_changed_statements_that_nothing_executes():
+    coverage = {
+        MOD: FileCoverage(frozenset({1, 2, 4, 6}), frozenset({1, 2})),
+        "src/pkg/done.py": FileCoverage(frozenset({1}), frozenset({1})),
+        "src/pkg/unchanged.py": FileCoverage(frozenset({1}), frozenset()),
+    }
+    lines = {MOD: frozenset({2, 3, 4}), "src/pkg/done.py": frozenset({1}), "README.md": frozenset({1})}
+    baseline = Baseline(lines, coverage)
+    assert baseline.missing() == {MOD: frozenset({4})}
+    assert baseline.figure.percent == 66.67
+
+
+def test_nothing_is_missing_where_nothing_is_measured():
+    baseline = Baseline({MOD: frozenset({2})}, {})
+    assert (baseline.missing(), baseline.figure.percent) == ({}, 100)
+
+
+def test_measured_are_changed_python_files_that_are_no_tests():
+    lines = dict.fromkeys(
+        ("src/b.py", "src/a.py", "tests/test_a.py", "conftest.py", "a.pyi", "README.md"), frozenset({1})
+    )
+    assert measured_paths(change(lines)) == ("src/a.py", "src/b.py")
+
+
+def test_files_left_out_as_a_whole_are_not_measured_and_those_left_out_in_part_are():
+    lines = {"a.py": frozenset({1}), "b.py": frozenset({1}), "c.py": frozenset()}
+    skipped = (Skip("a.py", "generated"), Skip("b.py", "a stub", "C.f"))
+    assert measured_paths(change(lines, *skipped)) == ("b.py",)
+
+
+def test_a_green_suite_is_the_baseline_and_needs_no_note():
+    runner = ScriptedRunner(suite())
+    assert run(runner) == (ANALYSED, ())
+    assert runner.ran == []
+
+
+def test_a_suite_that_measured_nothing_leaves_the_statements_all_unexecuted():
+    runner = ScriptedRunner(suite(coverage={}, passed=0, problem="the interpreter crashed"))
+    coverage, notes = run(runner)
+    assert coverage == {path: FileCoverage(file.statements, frozenset()) for path, file in ANALYSED.items()}
+    assert notes == (
+        "the project's tests did not run to the end (the interpreter crashed); what they did not reach is uncovered",
+    )
+    ((path, text),) = runner.ran[0].items()
+    assert path.startswith("test_")
+    assert "import" not in text
+
+
+def test_failures_are_told_with_the_first_in_one_short_line():
+    failures = (Failure("ValueError", "first line\nsecond line", 3, "call"), Failure("KeyError", "x", 1, "call"))
+    _, notes = run(ScriptedRunner(suite(failed=2, failures=failures)))
+    assert notes == (
+        "2 of the project's 5 tests fail already, first ValueError: first line; what they execute still counts",
+    )
+    _, (note,) = run(ScriptedRunner(suite(failed=1, failures=(Failure("E", "x" * 5000, 1, "call"),))))
+    assert len(note) < 300
+
+
+def test_failures_that_left_no_trace_are_counted():
+    _, notes = run(ScriptedRunner(suite(failed=1)))
+    assert notes == ("1 of the project's 4 tests fail already; what they execute still counts",)
+
+
+def test_recorded_statements_are_taken_where_the_file_has_them(tmp_path):
+    coverage, notes = read(json_report(tmp_path, {MOD: ([1, 2], [3]), NEW: ([1], [2])}))
+    assert coverage == {
+        MOD: FileCoverage(frozenset({1, 2, 3}), frozenset({1, 2})),
+        NEW: FileCoverage(frozenset({1, 2}), frozenset({1})),
+    }
+    assert notes == ()
+
+
+def test_statements_come_from_the_interpreter_where_only_what_ran_was_recorded(tmp_path):
+    coverage, notes = read(data_file(tmp_path, {MOD: [1, 2, 3, 99], NEW: [2]}))
+    assert coverage == {
+        MOD: FileCoverage(frozenset({1, 2, 4, 6}), frozenset({1, 2})),
+        NEW: FileCoverage(frozenset({1, 2}), frozenset({2})),
+    }
+    assert notes == ()
+
+
+@pytest.mark.parametrize("recorded", [{MOD: [1]}, {MOD: [1], "src/pkg/old.py": [1]}])
+def test_a_changed_file_that_was_not_recorded_counts_as_never_executed_and_is_told(tmp_path, recorded):
+    coverage, notes = read(data_file(tmp_path, recorded))
+    assert coverage[NEW] == FileCoverage(frozenset({1, 2}), frozenset())
+    assert set(coverage) == {MOD, NEW}
+    assert notes == (f"{NEW} is not in .coverage: counted as never executed",)
+
+
+def test_a_file_that_the_interpreter_cannot_analyse_needs_recorded_statements(tmp_path):
+    bare = ScriptedRunner(analysed={})
+    assert read(data_file(tmp_path, {MOD: [1]}), bare) == ({}, ())
+    coverage, _ = read(json_report(tmp_path, {MOD: ([1], [2])}), bare)
+    assert coverage == {MOD: FileCoverage(frozenset({1, 2}), frozenset({1}))}
+
+
+def test_the_projects_suite_is_not_run(tmp_path):
+    runner = ScriptedRunner()
+    read(json_report(tmp_path, {MOD: ([1], [])}), runner)
+    assert len(runner.ran) == 1
+
+
+def test_what_runs_during_the_analysis_does_not_count_as_executed(tmp_path):
+    coverage, _ = read(data_file(tmp_path, {MOD: [6]}))
+    assert coverage[MOD].executed == {6}
+
+
+def test_recorded_files_that_would_not_be_measured_do_not_count(tmp_path):
+    lines = {**CHANGE.changed_lines, "tests/test_mod.py": frozenset({1}), "src/pkg/generated.py": frozenset({1})}
+    everything = change(lines, Skip("src/pkg/generated.py", "generated"))
+    file = json_report(tmp_path, {path: ([1], [2]) for path in lines})
+    coverage, _ = asyncio.run(read_baseline(ScriptedRunner(), file, everything, tuple(lines)))
+    assert set(coverage) == {MOD, NEW}
+
+
+def test_a_file_of_another_repository_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="names no file of this repository"):
+        read(json_report(tmp_path, {"other/thing.py": ([1], [])}))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.xml"):
+        read(tmp_path / "none.xml")

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+from tests.samples import changed_method, prompt, reply
+
+from llm_testgen.proposal import (
+    CoverageFigures,
+    Proposal,
+    coverage_figures,
+    file_records,
+    funnel,
+    skip_records,
+    target_records,
+    usage_record,
+    verdict_record,
+)
+from llm_testgen.records import (
+    Candidate,
+    ChangedMethod,
+    DiffCoverage,
+    Ending,
+    Outcome,
+    Run,
+    Skip,
+    TestFile,
+    Usage,
+    Verdict,
+)
+
+GAINED = {"src/pkg/mod.py": frozenset({2, 1})}
+
+
+def verdict(outcome: Outcome, target: ChangedMethod | None = None, **fields) -> Verdict:
+    gained = GAINED if outcome in {Outcome.ACCEPTED, Outcome.UNCONFIRMED} else {}
+    candidate = Candidate(reply("the reply", target), "test_it", "def test_it():\n    pass\n", ("mended",))
+    return Verdict(candidate, outcome, gained=gained, **fields)
+
+
+def proposal(*verdicts: Verdict) -> Proposal:
+    accepted = tuple(index for index, entry in enumerate(verdicts) if entry.outcome is Outcome.ACCEPTED)
+    path = "src/pkg/mod.py"
+    before = DiffCoverage({path: frozenset({1, 2, 3, 4})}, {path: frozenset({1})}, 25.0)
+    after = replace(before, covered={path: frozenset({1, 2, 3})}, percent=75.0)
+    return Proposal(
+        base="a" * 40,
+        head="b" * 64,
+        coverage=coverage_figures(before, after),
+        targets=target_records([changed_method()]),
+        skipped=skip_records([Skip("src/pkg/other.py", "not valid Python"), Skip("a b/é.py", "a stub", "C.f")]),
+        verdicts=tuple(map(verdict_record, verdicts)),
+        accepted=accepted,
+        files=file_records([TestFile("tests/test_mod.py", "", "import os\r\n\ud7ff\U0001f600\n")]),
+        funnel=funnel(3, verdicts),
+        usage=usage_record(Usage(10, 20, 1.23456), 7.00049),
+        notes=("a note",),
+    )
+
+
+def document(**changes: object) -> str:
+    """A valid proposal as JSON with some of its keys replaced; a dotted name goes into what lies inside."""
+    data = json.loads(proposal(verdict(Outcome.ACCEPTED)).model_dump_json())
+    for dotted, value in changes.items():
+        *way, last = dotted.split("__")
+        place = data
+        for key in way:
+            place = place[int(key) if key.isdigit() else key]
+        place[last] = value
+    return json.dumps(data)
+
+
+def refused_at(text: str) -> set[str]:
+    with pytest.raises(ValidationError) as raised:
+        Proposal.model_validate_json(text)
+    return {".".join(map(str, error["loc"])) for error in raised.value.errors()}
+
+
+def test_a_proposal_survives_being_written_and_read():
+    made = proposal(*map(verdict, Outcome))
+    assert Proposal.model_validate_json(made.model_dump_json(indent=2)) == made
+
+
+def test_a_proposal_says_its_version():
+    assert json.loads(proposal().model_dump_json())["version"] == 1
+
+
+def test_a_verdict_is_told_whole():
+    runs = (Run(Ending.PASSED, seconds=1.0), Run(Ending.TIMEOUT))
+    target = changed_method()
+    answer = replace(reply("the reply"), prompt=prompt(target, attempt=2), model="m")
+    gained = {"b.py": frozenset({3, 1}), "a.py": frozenset({2})}
+    candidate = Candidate(answer, "TestIt::test_it", "code", ("one", "two"))
+    record = verdict_record(Verdict(candidate, Outcome.FLAKY, "passed, then: x", gained, runs))
+    assert record.model_dump() == {
+        "target": "src/pkg/mod.py::double",
+        "name": "TestIt::test_it",
+        "outcome": Outcome.FLAKY,
+        "reason": "passed, then: x",
+        "code": "code",
+        "gained": {"a.py": (2,), "b.py": (1, 3)},
+        "attempt": 2,
+        "repairs": ("one", "two"),
+        "runs": (Ending.PASSED, Ending.TIMEOUT),
+        "model": "m",
+    }
+    assert list(record.gained) == ["a.py", "b.py"]
+
+
+def test_a_reply_that_rambles_is_cut():
+    long = replace(verdict(Outcome.UNPARSABLE), candidate=Candidate(reply("x"), "", "x" * 200_000))
+    assert len(verdict_record(long).code) == 100_000
+
+
+def test_targets_are_told_with_their_lines_in_order():
+    (record,) = target_records([replace(changed_method(), lines=frozenset({30, 2, 1}))])
+    assert (record.id, record.path, record.lines) == ("src/pkg/mod.py::double", "src/pkg/mod.py", (1, 2, 30))
+
+
+def test_figures_count_the_lines_of_all_files():
+    before = DiffCoverage({"a.py": frozenset({1, 2}), "b.py": frozenset({1})}, {"a.py": frozenset({1})}, 33.33)
+    after = replace(before, covered={"a.py": frozenset({1, 2}), "b.py": frozenset({1})}, percent=100.0)
+    assert coverage_figures(before, after) == CoverageFigures(
+        before=33.33, after=100.0, changed_lines=3, covered_before=1, covered_after=3
+    )
+
+
+def test_seconds_are_rounded_to_milliseconds():
+    record = usage_record(Usage(1, 2, 0.123456), 9.87654)
+    assert (record.tokens_in, record.tokens_out, record.seconds, record.total_seconds) == (1, 2, 0.123, 9.877)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "counts"),
+    [
+        (Outcome.UNPARSABLE, (0, 0, 0, 0, 0, 0)),
+        (Outcome.UNSAFE, (1, 0, 0, 0, 0, 0)),
+        (Outcome.BROKEN, (1, 0, 0, 0, 0, 0)),
+        (Outcome.FAILING, (1, 1, 0, 0, 0, 0)),
+        (Outcome.FLAKY, (1, 1, 1, 0, 0, 0)),
+        (Outcome.NO_GAIN, (1, 1, 1, 1, 0, 0)),
+        (Outcome.UNCONFIRMED, (1, 1, 1, 1, 1, 0)),
+        (Outcome.ACCEPTED, (1, 1, 1, 1, 1, 1)),
+    ],
+)
+def test_each_outcome_leaves_the_funnel_at_its_filter(outcome, counts):
+    found = funnel(1, [verdict(outcome)])
+    assert found.replies == 1
+    assert (found.candidates, found.built, found.passed, found.stable, found.gained, found.accepted) == counts
+
+
+def test_a_test_that_others_made_superfluous_did_gain():
+    superfluous = replace(verdict(Outcome.NO_GAIN), gained=GAINED)
+    found = funnel(1, [superfluous])
+    assert (found.gained, found.accepted) == (1, 0)
+
+
+def test_every_filter_of_the_funnel_lets_through_no_more_than_the_one_before():
+    found = funnel(4, [*map(verdict, Outcome), *map(verdict, Outcome)])
+    assert (found.replies, found.candidates) == (4, 2 * (len(Outcome) - 1))
+    counts = [found.candidates, found.built, found.passed, found.stable, found.gained, found.accepted]
+    assert counts == sorted(counts, reverse=True)
+    assert found.accepted == 2
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+def test_another_version_is_refused(version):
+    assert refused_at(document(version=version)) == {"version"}
+
+
+@pytest.mark.parametrize("place", ["extra", "coverage__extra", "verdicts__0__extra", "files__0__extra", "usage__extra"])
+def test_unknown_keys_are_refused_everywhere(place):
+    assert refused_at(document(**{place: 1})) == {place.replace("__", ".")}
+
+
+@pytest.mark.parametrize("place", ["targets__0__path", "skipped__0__path", "files__0__path"])
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "../x.py", "a/../../x.py", "a/..", "a\0.py", "a" * 1025])
+def test_paths_that_leave_the_repository_are_refused(place, path):
+    assert refused_at(document(**{place: path})) == {place.replace("__", ".")}
+
+
+@pytest.mark.parametrize("path", ["a.py", "a b/é 試.py", "..a/b..py", "a/...", "-x", "a" * 1024])
+def test_paths_inside_the_repository_are_taken(path):
+    assert Proposal.model_validate_json(document(files__0__path=path)).files[0].path == path
+
+
+@pytest.mark.parametrize("path", ["/a.py", "../a.py"])
+def test_paths_of_gained_lines_are_checked_too(path):
+    assert len(refused_at(document(verdicts__0__gained={path: [1]}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("targets__0__lines", [0]),
+        ("targets__0__lines", [-1]),
+        ("verdicts__0__gained", {"a.py": [-5]}),
+        ("targets__0__lines", [1.5]),
+        ("targets__0__lines", list(range(1, 200_002))),
+        ("verdicts__0__attempt", 0),
+        ("verdicts__0__outcome", "splendid"),
+        ("verdicts__0__runs", ["passed", "well"]),
+        ("verdicts__0__code", "x" * 100_001),
+        ("verdicts__0__reason", "x" * 20_001),
+        ("verdicts__0__name", "x" * 20_001),
+        ("verdicts__0__repairs", ["x" * 20_001]),
+        ("skipped__0__reason", "x" * 20_001),
+        ("notes", ["x" * 20_001]),
+        ("coverage__before", 100.5),
+        ("coverage__after", -1),
+        ("coverage__after", float("nan")),
+        ("coverage__changed_lines", -1),
+        ("usage__seconds", -0.1),
+        ("usage__seconds", float("inf")),
+        ("funnel__replies", -1),
+        ("base", "HEAD"),
+        ("base", "a" * 39),
+        ("head", "A" * 40),
+        ("head", "a" * 40 + "\n"),
+        ("accepted", [-1]),
+        ("files", None),
+    ],
+)
+def test_values_out_of_bounds_are_refused(place, value):
+    (where,) = refused_at(document(**{place: value}))
+    assert where.startswith(place.replace("__", "."))
+
+
+@pytest.mark.parametrize("accepted", [[1], [0, 0], [10**9]])
+def test_what_is_accepted_must_be_among_the_verdicts_and_once(accepted):
+    assert refused_at(document(accepted=accepted))
+
+
+def test_what_is_accepted_must_have_been_accepted():
+    assert refused_at(document(verdicts__0__outcome="failing"))
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 1}', "{" * 5000])
+def test_what_is_no_proposal_is_refused(text):
+    assert refused_at(text)
+
+
+def test_a_proposal_cannot_be_changed():
+    made = proposal()
+    with pytest.raises(ValidationError, match="frozen"):
+        made.base = "c" * 40
