@@ -9,7 +9,7 @@ import pytest
 from coverage import CoverageData
 
 from llm_testgen.baseline import Baseline, measured_paths, read_baseline, run_baseline
-from llm_testgen.errors import UsageError
+from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.records import (
     Candidate,
     Change,
@@ -21,6 +21,7 @@ from llm_testgen.records import (
     Skip,
     SuiteRun,
 )
+from llm_testgen.runner.base import Preparation
 
 MOD = "src/pkg/mod.py"
 NEW = "src/pkg/new.py"
@@ -28,17 +29,24 @@ ANALYSED = {
     MOD: FileCoverage(frozenset({1, 2, 4, 6}), frozenset({1})),
     NEW: FileCoverage(frozenset({1, 2}), frozenset()),
 }
+UNEXECUTED = {path: FileCoverage(file.statements, frozenset()) for path, file in ANALYSED.items()}
+READY = Preparation(UNEXECUTED)
 
 
 class ScriptedRunner:
-    """A runner whose sessions end as it is told, and that counts them."""
+    """A runner whose sessions end as it is told, and that counts its preparations."""
 
-    def __init__(self, suite: SuiteRun | None = None, analysed: CoverageByPath = ANALYSED) -> None:
+    def __init__(self, suite: SuiteRun | None = None, ready: Preparation = READY) -> None:
         self._suite = suite
-        self._analysed = analysed
-        self.ran: list[Mapping[str, str]] = []
+        self._ready = ready
+        self.prepared = 0
+
+    async def prepare(self) -> Preparation:
+        self.prepared += 1
+        return self._ready
 
     async def run_suite(self) -> SuiteRun:
+        assert self.prepared, "nothing runs before it is known how"
         assert self._suite is not None, "the suite was to be left alone"
         return self._suite
 
@@ -46,8 +54,7 @@ class ScriptedRunner:
         raise NotImplementedError(candidate, hash_seed)
 
     async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
-        self.ran.append(files)
-        return SuiteRun(1, 0, 0, self._analysed)
+        raise NotImplementedError(files)
 
     async def close(self) -> None:
         pass
@@ -123,28 +130,44 @@ def test_files_left_out_as_a_whole_are_not_measured_and_those_left_out_in_part_a
 
 
 def test_a_green_suite_is_the_baseline_and_needs_no_note():
-    runner = ScriptedRunner(suite())
-    assert run(runner) == (ANALYSED, ())
-    assert runner.ran == []
+    assert run(ScriptedRunner(suite())) == (ANALYSED, ())
 
 
 def test_a_suite_that_measured_nothing_leaves_the_statements_all_unexecuted():
     runner = ScriptedRunner(suite(coverage={}, passed=0, problem="the interpreter crashed"))
     coverage, notes = run(runner)
-    assert coverage == {path: FileCoverage(file.statements, frozenset()) for path, file in ANALYSED.items()}
+    assert coverage == UNEXECUTED
     assert notes == (
         "the project's tests did not run to the end (the interpreter crashed); what they did not reach is uncovered",
     )
-    ((path, text),) = runner.ran[0].items()
-    assert path.startswith("test_")
-    assert "import" not in text
+
+
+def test_files_that_the_suite_did_not_measure_count_as_never_executed():
+    coverage, _ = run(ScriptedRunner(suite(coverage={MOD: ANALYSED[MOD]})))
+    assert coverage == {MOD: ANALYSED[MOD], NEW: UNEXECUTED[NEW]}
+
+
+@pytest.mark.parametrize("read_it", [False, True])
+def test_what_the_project_has_to_be_run_without_is_told(tmp_path, read_it):
+    ready = Preparation(UNEXECUTED, "conftest.py", "ImportError: no such thing\nmore")
+    runner = ScriptedRunner(suite(), ready)
+    _, notes = read(json_report(tmp_path, {MOD: ([1], [])}), runner) if read_it else run(runner)
+    assert notes[0] == "tests are run without the project's conftest.py: ImportError: no such thing more"
+
+
+@pytest.mark.parametrize("read_it", [False, True])
+def test_a_project_whose_tests_cannot_run_at_all_is_refused_in_one_line(tmp_path, read_it):
+    runner = ScriptedRunner(suite(), Preparation(UNEXECUTED, problem="no such plugin\nmore"))
+    with pytest.raises(ProjectError, match="no such plugin more; pass another interpreter with --python") as raised:
+        read(json_report(tmp_path, {MOD: ([1], [])}), runner) if read_it else run(runner)
+    assert "\n" not in str(raised.value)
 
 
 def test_failures_are_told_with_the_first_in_one_short_line():
     failures = (Failure("ValueError", "first line\nsecond line", 3, "call"), Failure("KeyError", "x", 1, "call"))
     _, notes = run(ScriptedRunner(suite(failed=2, failures=failures)))
     assert notes == (
-        "2 of the project's 5 tests fail already, first ValueError: first line; what they execute still counts",
+        "2 of the project's 5 tests fail already, first ValueError: first line second line; what they execute still counts",
     )
     _, (note,) = run(ScriptedRunner(suite(failed=1, failures=(Failure("E", "x" * 5000, 1, "call"),))))
     assert len(note) < 300
@@ -182,21 +205,10 @@ def test_a_changed_file_that_was_not_recorded_counts_as_never_executed_and_is_to
 
 
 def test_a_file_that_the_interpreter_cannot_analyse_needs_recorded_statements(tmp_path):
-    bare = ScriptedRunner(analysed={})
+    bare = ScriptedRunner(ready=Preparation({}))
     assert read(data_file(tmp_path, {MOD: [1]}), bare) == ({}, ())
     coverage, _ = read(json_report(tmp_path, {MOD: ([1], [2])}), bare)
     assert coverage == {MOD: FileCoverage(frozenset({1, 2}), frozenset({1}))}
-
-
-def test_the_projects_suite_is_not_run(tmp_path):
-    runner = ScriptedRunner()
-    read(json_report(tmp_path, {MOD: ([1], [])}), runner)
-    assert len(runner.ran) == 1
-
-
-def test_what_runs_during_the_analysis_does_not_count_as_executed(tmp_path):
-    coverage, _ = read(data_file(tmp_path, {MOD: [6]}))
-    assert coverage[MOD].executed == {6}
 
 
 def test_recorded_files_that_would_not_be_measured_do_not_count(tmp_path):
