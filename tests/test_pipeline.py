@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from tests.samples import ModuleNames, changed_method
@@ -99,10 +101,11 @@ class ScriptedRunner:
         return Run(Ending.PASSED, covered={PATH: frozenset({line})})
 
     async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+        passed = frozenset(f"{path}::{name}" for path, text in files.items() for name in re.findall(r"def (\w+)", text))
         covered = frozenset(
             line for name, line in BODY.items() for text in files.values() if f"def test_{name}" in text
         )
-        return SuiteRun(1, 0, 0, {PATH: FileCoverage(LINES, covered)})
+        return SuiteRun(1, 0, 0, {PATH: FileCoverage(LINES, covered)}, passed_tests=passed)
 
     async def run_suite(self) -> SuiteRun:
         raise NotImplementedError
@@ -210,7 +213,8 @@ def test_the_same_test_is_not_judged_twice():
 def test_tests_that_do_not_raise_diff_coverage_in_their_file_are_not_confirmed():
     class Nothing(ScriptedRunner):
         async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
-            return SuiteRun(1, 0, 0, {PATH: FileCoverage(LINES, frozenset())})
+            ran = await super().run_files(files)
+            return replace(ran, coverage={PATH: FileCoverage(LINES, frozenset())})
 
     result = run(ScriptedModel({"a": [a_test("a")]}), Nothing())
     assert names(result, Outcome.UNCONFIRMED) == ["test_a"]

@@ -73,8 +73,8 @@ async def read_baseline(
         UsageError: The file cannot be read, or says nothing of this repository.
         ProjectError: pytest cannot run any test of the project.
     """
-    measured = frozenset(measured_paths(change))
-    recorded = {path: lines for path, lines in read_coverage(file, known).items() if path in measured}
+    # Whatever was recorded counts, changed tests too, as they do for diff-cover.
+    recorded = {path: lines for path, lines in read_coverage(file, known).items() if path in change.changed_lines}
     coverage, notes = await _prepare(runner)
     missing = [f"{path} is not in {file.name}: counted as never executed" for path in coverage if path not in recorded]
     return _with_recorded(coverage, recorded), (*notes, *missing)

@@ -7,6 +7,7 @@ Exit codes: 0 done; 2 a request that cannot be carried out, with one line that s
 from __future__ import annotations
 
 import importlib
+import io
 import platform
 import sys
 import tempfile
@@ -79,6 +80,10 @@ class CommandTable(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run the chosen command; whatever it raises ends the program with a message and an exit code."""
         debug = bool(ctx.params.get("debug"))
+        for stream in (sys.stdout, sys.stderr):
+            # A locale that cannot show a character must not cost a run: it prints a question mark.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

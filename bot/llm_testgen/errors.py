@@ -21,3 +21,7 @@ class ProjectError(LlmTestgenError):
 
 class ModelError(LlmTestgenError):
     """No reply can be had from the model: no key, a dead server, a file that does not verify and the like."""
+
+
+class PromptRefusedError(ModelError):
+    """The server works and would not take this one prompt: too long, say. Others may still be answered."""

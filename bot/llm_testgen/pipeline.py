@@ -13,6 +13,7 @@ from llm_testgen.records import (
     DiffCoverage,
     FileCoverage,
     Outcome,
+    SuiteRun,
     TestFile,
     Usage,
     Verdict,
@@ -22,8 +23,6 @@ from llm_testgen.settings import Generation
 from llm_testgen.stages.select import select
 from llm_testgen.stages.suggest import Placed, place
 from llm_testgen.tools import Tools
-
-_CONFIRMATIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +91,49 @@ async def _confirm(
     """Run the chosen tests together, as they will stand in their files, and drop those that do not pass there."""
     judged = list(verdicts)
     left = list(accepted)
-    files_at_head = tools.knowledge.test_files()
-    for _ in range(_CONFIRMATIONS):
-        if not left:
-            break
+    texts = dict(tools.knowledge.test_files())
+    while left:
         tools.observer.confirming(len(left))
-        files, placed = place([judged[index].candidate for index in left], files_at_head)
+        files, placed = place([judged[index].candidate for index in left], texts)
         run = await tools.runner.run_files({file.path: file.after for file in files})
+        where = {id(entry.candidate): entry for entry in placed}
+        if unusable := _unusable(files, run):
+            # The file could not be run before either: its tests go to a new one beside it.
+            texts.update(dict.fromkeys(unusable, ""))
+            continue
+        refused = [index for index in left if not _passed(where.get(id(judged[index].candidate)), run)]
         after = diff_coverage(baseline.changed_lines, _joined(baseline.coverage, run.coverage))
-        where = {id(place_.candidate): place_ for place_ in placed}
-        refused = [index for index in left if not _passed(where.get(id(judged[index].candidate)), run.failed_tests)]
-        reason = "fails together with the other chosen tests"
-        if not refused and (run.problem or not run.passed or after.percent <= baseline.figure.percent):
-            refused, reason = left, run.problem or "diff coverage does not rise when it runs in its test file"
-        if not refused:
+        if not refused and _count(after) > _count(baseline.figure):
             return _Confirmed(tuple(judged), tuple(left), files, after)
+        reason = "does not pass together with the other chosen tests"
+        if not refused:
+            refused, reason = left, "diff coverage does not rise when it runs in its test file"
         for index in refused:
             judged[index] = replace(judged[index], outcome=Outcome.UNCONFIRMED, reason=reason)
         left = [index for index in left if index not in refused]
     return _Confirmed(tuple(judged), (), (), baseline.figure)
 
 
-def _passed(placed: Placed | None, failed_tests: frozenset[str]) -> bool:
-    """Whether a placed test is not among those that failed; a parametrised one fails with any of its cases."""
+def _unusable(files: Sequence[TestFile], run: SuiteRun) -> list[str]:
+    """Files that existed before and in which not a single test passed."""
+    ran = {test.partition("::")[0] for test in run.passed_tests}
+    return [file.path for file in files if file.before and file.path not in ran]
+
+
+def _passed(placed: Placed | None, run: SuiteRun) -> bool:
+    """Whether a placed test is among those that passed; a parametrised one passes with all of its cases."""
     if placed is None:
         return False
     test = f"{placed.path}::{placed.name}"
-    return not any(failed == test or failed.startswith(f"{test}[") for failed in failed_tests)
+
+    def among(tests: frozenset[str]) -> bool:
+        return any(other == test or other.startswith(f"{test}[") for other in tests)
+
+    return among(run.passed_tests) and not among(run.failed_tests)
+
+
+def _count(figure: DiffCoverage) -> int:
+    return sum(map(len, figure.covered.values()))
 
 
 def _joined(before: CoverageByPath, more: CoverageByPath) -> CoverageByPath:

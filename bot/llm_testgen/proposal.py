@@ -29,7 +29,7 @@ _LONGEST_TEXT = 20_000
 
 def _inside(path: str) -> str:
     pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\x00" in path or "\\" in path:
+    if not path or pure.is_absolute() or ".." in pure.parts or "\x00" in path:
         msg = "is no path inside the repository"
         raise ValueError(msg)
     return path

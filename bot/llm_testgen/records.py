@@ -485,7 +485,8 @@ class SuiteRun:
         problem: Why the session did not run to its end, in one line; empty when it did.
         seconds: Wall-clock time.
         failures: The first failures, in order.
-        failed_tests: Names of the tests that failed, as ``path::name``.
+        passed_tests: Names of the tests that passed, as ``path::name``.
+        failed_tests: Names of the tests that failed.
     """
 
     passed: int
@@ -495,6 +496,7 @@ class SuiteRun:
     problem: str = ""
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
+    passed_tests: frozenset[str] = frozenset()
     failed_tests: frozenset[str] = frozenset()
 
 

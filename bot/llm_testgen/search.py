@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from llm_testgen.baseline import Baseline
 from llm_testgen.edges.models import Sampling, TokenBudget
-from llm_testgen.errors import ModelError
+from llm_testgen.errors import LlmTestgenError, ModelError, PromptRefusedError
 from llm_testgen.records import Candidate, ChangedMethod, Context, Lines, Outcome, Prompt, Reply, Usage, Verdict
 from llm_testgen.settings import Generation
-from llm_testgen.stages.assure import Goal, assure, unparsable
+from llm_testgen.stages.assure import Requirement, assure, unparsable
 from llm_testgen.stages.context import build_context
 from llm_testgen.stages.extract import Names, extract
 from llm_testgen.stages.goals import goals
@@ -53,11 +53,12 @@ class Search:
         self._tools = tools
         self._settings = settings
         self._missing = baseline.missing()
-        self._goal = Goal(self._missing, settings.repeats)
+        self._requirement = Requirement(self._missing, settings.repeats)
         self._budget = TokenBudget(settings.max_tokens)
         self._asking = asyncio.Semaphore(tools.model.concurrency)
         self._pursuits: list[_Pursuit] = []
         self._fault: ModelError | None = None
+        self._refusal: PromptRefusedError | None = None
         self.replies = 0
         self.usage = Usage()
         self.notes: list[str] = []
@@ -75,9 +76,11 @@ class Search:
                     await self._round(attempt)
         except TimeoutError:
             self._note("the deadline passed: not everything was tried")
+        except ExceptionGroup as group:
+            raise _expected(group) or group from group
+        if not self.replies and (error := self._fault or self._refusal):
+            raise error
         if self._fault is not None:
-            if not self.replies:
-                raise self._fault
             self._note(f"the model stopped answering: {self._fault}")
 
     def _pursuit(self, target: ChangedMethod) -> _Pursuit:
@@ -88,10 +91,12 @@ class Search:
 
     async def _round(self, attempt: int) -> None:
         """One prompt for every target that still needs one. Replies are judged while the next is being written."""
+        # What is uncovered is settled before the round: what a prompt says must not depend on who was quicker.
+        open_ = [(pursuit, self._uncovered(pursuit)) for pursuit in self._pursuits if not pursuit.over]
         async with asyncio.TaskGroup() as tasks:
-            for pursuit in self._pursuits:
-                if not pursuit.over and self._uncovered(pursuit):
-                    tasks.create_task(self._attempt(pursuit, attempt))
+            for pursuit, uncovered in open_:
+                if uncovered:
+                    tasks.create_task(self._attempt(pursuit, attempt, uncovered))
 
     def _uncovered(self, pursuit: _Pursuit) -> Lines:
         gained: set[int] = set()
@@ -101,10 +106,13 @@ class Search:
                     gained |= verdict.gained.get(pursuit.target.path, frozenset())
         return pursuit.missing - gained
 
-    async def _attempt(self, pursuit: _Pursuit, attempt: int) -> None:
+    async def _attempt(self, pursuit: _Pursuit, attempt: int, uncovered: Lines) -> None:
         async with self._asking:
             try:
-                reply = await self._ask(pursuit, attempt)
+                reply = await self._ask(pursuit, attempt, uncovered)
+            except PromptRefusedError as error:
+                self._note(f"the model refused the prompt about {pursuit.target.id}: {error}")
+                self._refusal, reply = error, None
             except ModelError as error:
                 # What is being judged goes on: a dead server must not cost the tests that it has already written.
                 self._fault, reply = error, None
@@ -120,9 +128,8 @@ class Search:
                     pursuit.seen.add(candidate.code)
                     tasks.create_task(self._judge(candidate, pursuit, (attempt, number)))
 
-    async def _ask(self, pursuit: _Pursuit, attempt: int) -> Reply | None:
-        uncovered = self._uncovered(pursuit)
-        if self._fault is not None or not uncovered:
+    async def _ask(self, pursuit: _Pursuit, attempt: int, uncovered: Lines) -> Reply | None:
+        if self._fault is not None:
             return None
         context = replace(pursuit.context, uncovered=uncovered, goals=goals(pursuit.target, uncovered))
         templates = self._tools.templates
@@ -150,12 +157,12 @@ class Search:
         return reply
 
     async def _judge(self, candidate: Candidate, pursuit: _Pursuit, key: tuple[int, int]) -> None:
-        verdict = await assure(candidate, self._tools.runner, self._goal)
+        verdict = await assure(candidate, self._tools.runner, self._requirement)
         for _ in range(self._settings.repairs):
             mended = repair(verdict, pursuit.names)
             if mended is None:
                 break
-            verdict = await assure(mended, self._tools.runner, self._goal)
+            verdict = await assure(mended, self._tools.runner, self._requirement)
         self._record(verdict, pursuit, key)
 
     def _record(self, verdict: Verdict, pursuit: _Pursuit, key: tuple[int, int]) -> None:
@@ -170,3 +177,12 @@ class Search:
 def _reply_tokens(prompt: Prompt) -> int:
     """Room for the tests that a prompt asks for: a small model that is left more rambles to the end of it."""
     return _REPLY_TOKENS + prompt.tests * _TOKENS_PER_TEST
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> LlmTestgenError | None:
+    """The first error in a group of them that a person can act on."""
+    for error in group.exceptions:
+        found = _expected(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, LlmTestgenError):
+            return found
+    return None

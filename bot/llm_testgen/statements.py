@@ -31,14 +31,20 @@ class Piece:
         gone: set[int] = set()
         for child in dropped:
             gone.update(range(_first_line(child), (child.end_lineno or child.lineno) + 1))
-        kept = [line for number, line in enumerate(self.text.split("\n"), start=1) if number not in gone]
-        text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).rstrip()
+        kept: list[str] = []
+        for number, line in enumerate(self.text.split("\n"), start=1):
+            if number not in gone:
+                kept.append(line)
+            elif number - 1 not in gone:
+                while kept and not kept[-1].strip():
+                    kept.pop()
+        text = "\n".join(kept).rstrip()
         return Piece(parse_tree(text).body[0], text)
 
 
 def pieces_of(reply: str) -> tuple[Piece, ...]:
     """The top-level statements of all the Python in a reply, in order; what cannot be parsed is left out."""
-    reply = _THINKING.sub("", reply).replace("\r\n", "\n").replace("\u00a0", " ").replace("\ufeff", "")
+    reply = _THINKING.sub("", reply).replace("\r\n", "\n").replace("\ufeff", "")
     return tuple(piece for block in _blocks(reply) for piece in _pieces(block))
 
 
@@ -102,7 +108,9 @@ def _pieces(block: str) -> Iterator[Piece]:
     try:
         tree = parse_tree(block)
     except SourceError:
-        yield from _salvage(block)
+        # Models indent with no-break spaces at times; inside strings of valid code they are meant.
+        plain = block.replace("\u00a0", " ")
+        yield from _pieces(plain) if plain != block else _salvage(block)
         return
     lines = block.split("\n")
     for node in tree.body:

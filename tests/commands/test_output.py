@@ -39,7 +39,14 @@ def test_an_existing_folder_is_taken_with_what_is_in_it(tmp_path):
     (tmp_path / "kept").write_text("x")
     output_folder(tmp_path)
     output_folder(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"kept", ".gitignore"}
+    assert {path.name for path in tmp_path.iterdir()} == {"kept"}
+
+
+def test_the_results_of_an_earlier_run_are_gone_before_the_next_one(tmp_path):
+    for name in ("proposal.json", "tests.patch", "session.sqlite"):
+        (tmp_path / name).write_text("old")
+    output_folder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"session.sqlite"}
 
 
 def test_a_gitignore_that_is_there_is_left_as_it_is(tmp_path):

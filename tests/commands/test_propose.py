@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.conftest import GitProject
 
 from llm_testgen.cli import main
 from llm_testgen.proposal import Proposal
+from llm_testgen.stages.prompt import default_templates
 
 BASE = '"""Sizes."""\n\n\ndef grade(x):\n    return "all"\n'
 HEAD = '''"""Sizes."""
@@ -313,17 +315,102 @@ def test_a_record_is_a_replay(project):
     assert second.verdicts == first.verdicts
 
 
-def test_a_second_run_answers_from_the_session(project):
-    first = propose(project, "--replay", replies(project, (GRADE, GOOD)))
-    again = propose(project, "--replay", replies(project, (None, "no test at all")))
-    assert {verdict.name for verdict in again.verdicts if verdict.target == GRADE} == {
-        verdict.name for verdict in first.verdicts
-    }
+def test_a_replay_answers_from_its_file_and_not_from_an_earlier_run(project):
+    propose(project, "--replay", replies(project, (GRADE, GOOD)))
+    again = propose(project, "--replay", replies(project, (GRADE, "no test at all")))
+    assert [str(verdict.outcome) for verdict in again.verdicts] == ["unparsable"]
+
+
+def test_an_existing_test_file_that_cannot_be_read_is_never_overwritten(project):
+    project.write("tests/test_mod.py", f"# coding: latin-1 (caf\xe9)\n{TESTS}".encode("latin-1"))
+    project.commit("latin")
+    proposal = propose(project, "--base", "HEAD~2", "--replay", replies(project, (GRADE, GOOD)))
+    assert [file.path for file in proposal.files] == ["tests/test_mod_generated.py"]
+    project.git("apply", "--check", str(project.root / ".llm-testgen" / "tests.patch"))
+
+
+def test_tests_go_beside_a_test_file_that_cannot_be_run(project):
+    project.write("tests/test_mod.py", "import no_such_module\n\ndef test_it():\n    pass\n")
+    project.commit("red")
+    proposal = propose(project, "--base", "HEAD~2", "--replay", replies(project, (GRADE, GOOD)))
+    assert [file.path for file in proposal.files] == ["tests/test_mod_generated.py"]
+    assert proposal.funnel.accepted > 0
+
+
+def test_a_project_in_a_folder_of_the_repository_is_confirmed_by_its_own_names(git_project):
+    for path, text in (("src/pkg/__init__.py", ""), ("pytest.ini", "[pytest]\n"), ("tests/test_mod.py", TESTS)):
+        git_project.write(f"services/api/{path}", text)
+    git_project.write("services/api/src/pkg/mod.py", BASE)
+    git_project.commit("base")
+    git_project.write("services/api/src/pkg/mod.py", HEAD)
+    git_project.commit("head")
+    together = "def test_alone():\n    assert grade(11) == 'large'\n    assert 'test_small' not in globals()\n"
+    proposal = propose(git_project, "--replay", replies(git_project, (f"services/api/{GRADE}", together)))
+    assert [str(verdict.outcome) for verdict in proposal.verdicts] == ["unconfirmed"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--junitxml=report.xml", "--ff", "-m unit", "-k small", "tests", "--lf -x", "-p no:warnings --strict-markers"],
+)
+def test_what_the_project_adds_to_its_pytest_command_keeps_no_candidate_from_running(project, options):
+    markers = "markers =\n    unit: fast\nlog_file = logs/tests.log\n"
+    project.write("pytest.ini", f"[pytest]\naddopts = {options}\n{markers}")
+    project.commit("ini")
+    proposal = propose(project, "--base", "HEAD~2", "--attempts", "1", "--replay", replies(project, (GRADE, GOOD)))
+    assert proposal.funnel.accepted >= 2
+
+
+@pytest.mark.parametrize("folder", ["/absolute", "../beside"])
+def test_a_test_folder_outside_the_repository(project, folder):
+    assert "leads out of the repository" in refusal(project, "--base", "HEAD~1", "--test-folder", folder)
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "0"])
+def test_a_time_that_is_none(project, seconds):
+    result = invoke(project, "--timeout", seconds, expect=2)
+    assert "Invalid value for '--timeout'" in result.stderr
+
+
+def test_a_template_that_fails_while_it_is_rendered(project, tmp_path):
+    folder = tmp_path / "prompts"
+    shutil.copytree(default_templates(), folder)
+    (folder / "generate.jinja").write_text("{{ 1 // 0 }}")
+    line = refusal(project, "--base", "HEAD~1", "--prompts", folder, "--replay", replies(project, (GRADE, GOOD)))
+    assert "cannot be rendered" in line
+
+
+def test_an_out_folder_that_was_there_is_not_hidden_from_git(project):
+    invoke(project, "--base", "HEAD~1", "--out", project.root, "--replay", replies(project, (GRADE, GOOD)))
+    assert not (project.root / ".gitignore").exists()
+
+
+def test_a_stale_ignored_file_does_not_stand_in_for_a_tracked_one(project):
+    project.git("checkout", "-q", "-b", "feature")
+    project.write("src/pkg/gen.py", "VALUE = 'tracked'\n")
+    project.commit("gen")
+    project.git("checkout", "-q", "main")
+    project.write(".gitignore", "gen.py\n")
+    project.commit("ignore")
+    project.write("src/pkg/gen.py", "VALUE = 'stale'\n")
+    reply = "def test_it():\n    from pkg.gen import VALUE\n    assert VALUE == 'tracked'\n    assert grade(11) == 'large'\n"
+    proposal = propose(
+        project,
+        "--head",
+        "feature",
+        "--base",
+        "HEAD~2",
+        "--attempts",
+        "1",
+        "--replay",
+        replies(project, (GRADE, reply)),
+    )
+    assert [str(verdict.outcome) for verdict in proposal.verdicts if verdict.target == GRADE] == ["accepted"]
 
 
 def test_the_summary_shows_the_funnel_the_tests_and_the_figures(project):
     output = invoke(project, "--base", "HEAD~1", "--replay", replies(project, (GRADE, GOOD))).output
-    for part in ("src/pkg/mod.py::grade", "accepted", "def test_large():", "Diff coverage", "git apply", "1 failing"):
+    for part in ("src/pkg/mod.py::grade", "accepted", "def test_large():", "Diff coverage", " apply ", "1 failing"):
         assert part in output
     assert "\x1b[" not in output
 

@@ -54,7 +54,7 @@ def proposal(*verdicts: Verdict, **changes) -> Proposal:
 def summary(shown: Proposal, width: int = 80, out: Path = Path("out"), *, terminal: bool = False) -> str:
     """What is printed; styles of a terminal are left in."""
     console = Console(file=StringIO(), width=width, force_terminal=terminal, _environ={"TERM": "xterm-256color"})
-    print_summary(console, shown, out)
+    print_summary(console, shown, out, Path("/project"))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -100,7 +100,7 @@ def test_only_what_there_is_is_told():
     output = summary(proposal(verdict(Outcome.ACCEPTED)))
     for text in ("Refused", "Left out", "note:"):
         assert text not in output
-    assert "git apply" not in summary(proposal(verdict(Outcome.FAILING)))
+    assert " apply " not in summary(proposal(verdict(Outcome.FAILING)))
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -127,12 +127,12 @@ def test_the_cost_and_the_way_to_take_the_tests_are_told():
     assert "12,345 tokens read and 678 written" in told
     assert "90 s" in told
     assert "123 s in all" in told
-    assert "git apply /somewhere/[out]/tests.patch\n" in output
+    assert "git -C /project apply '/somewhere/[out]/tests.patch'\n" in output
 
 
 def test_a_long_command_is_not_broken_so_that_it_can_be_copied():
     out = Path("/", *["folder"] * 40)
-    assert f"git apply {out}/tests.patch\n" in summary(proposal(verdict(Outcome.ACCEPTED)), out=out)
+    assert f"git -C /project apply {out}/tests.patch\n" in summary(proposal(verdict(Outcome.ACCEPTED)), out=out)
 
 
 def test_what_was_left_out_is_told_with_the_reason():

@@ -6,10 +6,10 @@ import pytest
 from tests.samples import reply
 
 from llm_testgen.records import Candidate, Ending, Failure, Outcome, Run
-from llm_testgen.stages.assure import Goal, assure, explain, unparsable
+from llm_testgen.stages.assure import Requirement, assure, explain, unparsable
 
 CANDIDATE = Candidate(reply("x"), "test_it", "def test_it(): ...\n")
-GOAL = Goal({"a.py": frozenset({3, 4}), "b.py": frozenset({1})}, repeats=2)
+REQUIREMENT = Requirement({"a.py": frozenset({3, 4}), "b.py": frozenset({1})}, repeats=2)
 
 
 class Scripted:
@@ -27,7 +27,7 @@ class Scripted:
 
 def judge(*runs: Run):
     runner = Scripted(*runs)
-    return asyncio.run(assure(CANDIDATE, runner, GOAL)), runner
+    return asyncio.run(assure(CANDIDATE, runner, REQUIREMENT)), runner
 
 
 def passed(**covered: set[int]) -> Run:

@@ -44,7 +44,7 @@ def related(qualname: str, relation: Relation = Relation.CALLEE) -> RelatedMetho
 
 def context(*entries: RelatedMethod, budget: int = 1000, tests=()):
     around = Surroundings("pkg.mod", entries, tests, ("client",), "tests/test_mod.py")
-    return build_context(TARGET, around, TARGET.lines, budget)
+    return build_context(TARGET, around, budget)
 
 
 def test_a_short_callee_is_shown_whole():
@@ -100,8 +100,16 @@ def test_the_nearest_test_that_is_short_enough_is_the_example():
 
 def test_what_the_index_knows_is_passed_on():
     made = context()
-    assert (made.module, made.test_path, made.fixtures) == ("pkg.mod", "tests/test_mod.py", ("client",))
-    assert made.uncovered == TARGET.lines
+    assert (made.module, made.test_path, made.fixtures) == ("pkg.mod", "tests/test_mod.py", ())
+
+
+def test_only_fixtures_that_the_example_requests_are_passed_on():
+    (test,) = (
+        entry.method
+        for entry in parse("tests/test_mod.py", b"def test_it(client):\n    assert client\n").definitions
+        if entry.method.qualname == "test_it"
+    )
+    assert context(tests=(test,)).fixtures == ("client",)
 
 
 @pytest.mark.parametrize(

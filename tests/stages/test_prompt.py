@@ -7,11 +7,15 @@ import pytest
 from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.errors import UsageError
-from llm_testgen.records import Candidate, ContextItem, Detail, Outcome, RelatedMethod, Relation, Verdict
-from llm_testgen.stages.prompt import MARK, Templates, count_wanted, default_templates, marked_source
+from llm_testgen.records import Candidate, ContextItem, Detail, Goal, Outcome, RelatedMethod, Relation, Verdict
+from llm_testgen.stages.prompt import Templates, default_templates, shown_source
 
 SOURCE = "def double(x):\n    if x:\n        return 2 * x\n    return 0\n"
-CONTEXT = replace(prompt(changed_method(SOURCE)).context, uncovered=frozenset({3}))
+CONTEXT = replace(
+    prompt(changed_method(SOURCE)).context,
+    uncovered=frozenset({3, 4}),
+    goals=(Goal(3, "return 2 * x", ("x",)), Goal(4, "return 0", ())),
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,37 +27,48 @@ def user_text(made) -> str:
     return made.messages[-1].content
 
 
-def test_uncovered_lines_are_marked_and_no_others(templates):
+def test_each_goal_is_asked_for_with_its_conditions(templates):
     text = user_text(templates.first(CONTEXT))
-    assert f"        return 2 * x  {MARK}\n" in text
-    assert text.count(MARK) == 2  # the line and the instruction that explains the mark
+    assert "# 1: reaches `return 2 * x`, with x\n# 2: reaches `return 0`\n" in text
+    assert "Write 2 short test functions for `double`" in text
 
 
 def test_a_method_is_shown_under_the_header_of_its_class():
     target = changed_method("class Box:\n    def open(self):\n        return 1\n", "Box.open")
     context = replace(CONTEXT, target=target, uncovered=frozenset())
-    assert marked_source(context) == "class Box:\n    def open(self):\n        return 1"
+    assert shown_source(context) == "class Box:\n    def open(self):\n        return 1"
 
 
 def test_a_long_target_is_shown_around_its_uncovered_lines():
     body = "".join(f"    step_{number}()\n" for number in range(300))
     context = replace(CONTEXT, target=changed_method(f"def double(x):\n{body}"), uncovered=frozenset({200}))
-    shown = marked_source(context)
+    shown = shown_source(context)
     assert "def double(x):" in shown
-    assert f"step_198()  {MARK}" in shown
+    assert "step_198()" in shown
     assert "step_150()" not in shown
     assert shown.count("...") == 2
 
 
-def test_the_reply_is_begun_with_the_import_and_a_test_of_that_name(templates):
+def test_the_reply_is_begun_with_the_import_the_first_goal_and_a_test_of_that_name(templates):
     made = templates.first(CONTEXT)
-    assert made.prefill == "```python\nimport pytest\n\nfrom pkg.mod import double\n\n\ndef test_double_"
-    assert made.attempt == 1
+    assert made.prefill == (
+        "```python\nimport pytest\n\nfrom pkg.mod import double\n\n\n"
+        "# 1: reaches `return 2 * x`, with x\ndef test_double_"
+    )
+    assert (made.attempt, made.tests) == (1, 2)
 
 
-@pytest.mark.parametrize(("lines", "count"), [(0, 2), (1, 2), (5, 3), (8, 4), (100, 6)])
-def test_more_tests_are_asked_for_where_more_is_uncovered(lines, count):
-    assert count_wanted(replace(CONTEXT, uncovered=frozenset(range(1, lines + 1)))) == count
+def test_no_more_tests_are_asked_for_than_fit_into_one_reply(templates):
+    goals = tuple(Goal(number, f"step_{number}()", ()) for number in range(1, 20))
+    made = templates.first(replace(CONTEXT, goals=goals))
+    assert made.tests == 6
+    assert "step_7()" not in user_text(made)
+
+
+def test_a_target_without_goals_is_asked_for_one_test(templates):
+    made = templates.first(replace(CONTEXT, goals=()))
+    assert "Write 1 short test function for `double`.\n" in user_text(made)
+    assert made.prefill.endswith("import double\n\n\ndef test_double_")
 
 
 def test_related_code_the_example_and_fixtures_are_shown(templates):
@@ -63,12 +78,12 @@ def test_related_code_the_example_and_fixtures_are_shown(templates):
         assert part in text
 
 
-def test_a_reprompt_shows_the_refused_tests_with_the_reason_and_asks_for_others(templates):
+def test_a_reprompt_says_what_failing_tests_showed_and_does_not_repeat_their_code(templates):
     candidate = Candidate(reply("x"), "test_it", "def test_it():\n    assert double(1) == 3\n")
     failing = Verdict(candidate, Outcome.FAILING, "AssertionError: assert 2 == 3")
     made = templates.again(CONTEXT, [failing], 2)
-    assert "assert double(1) == 3" in user_text(made)
-    assert "AssertionError: assert 2 == 3" in user_text(made)
+    assert "- AssertionError: assert 2 == 3\n" in user_text(made)
+    assert "assert double(1) == 3" not in user_text(made)
     assert made.attempt == 2
 
 

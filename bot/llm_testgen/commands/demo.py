@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -14,12 +13,13 @@ import click
 from rich.console import Console
 
 from llm_testgen.commands.models import ModelOptions
-from llm_testgen.commands.propose import ProposeOptions, run_propose
+from llm_testgen.commands.output import SESSION
+from llm_testgen.commands.propose import ProposeOptions, run_interruptibly, run_propose
 from llm_testgen.edges.gitwrite import create_repository
 from llm_testgen.settings import Generation
 
 
-def demo_options(project: Path, out: Path | None) -> ProposeOptions:
+def demo_options(project: Path, out: Path) -> ProposeOptions:
     """What ``propose`` is asked for, and nothing that a user could not ask for too."""
     return ProposeOptions(
         repo=project,
@@ -52,9 +52,11 @@ def _read(root: Path) -> dict[str, bytes]:
 
 
 @click.command("demo")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Keep the results in DIR.")
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), default=".demo", show_default=True, help="For the results."
+)
 @click.option("--model", metavar="NAME", help="Another embedded model, or one of Inference Providers.")
-def demo(*, out: Path | None, model: str | None) -> None:
+def demo(*, out: Path, model: str | None) -> None:
     """Show it on a sample change: a real model writes tests, each is run and measured."""
     console = Console(emoji=False)  # ":x:" in a test or its reason is text
     with tempfile.TemporaryDirectory(prefix="llm-testgen-demo-") as folder:
@@ -62,5 +64,8 @@ def demo(*, out: Path | None, model: str | None) -> None:
         make_project(project)
         console.print("A sample project, parcel, has grown: new methods for sizes, prices and labels, hardly tested.")
         console.print(f"What follows is [bold]llm-testgen propose --repo {project} --base HEAD~1[/].", highlight=False)
-        options = demo_options(project, out.resolve() if out else None)
-        asyncio.run(run_propose(replace(options, model=replace(options.model, model=model)), os.environ, console))
+        out = out.resolve()
+        # Each time the model really writes them: nothing is answered from an earlier demo.
+        (out / SESSION).unlink(missing_ok=True)
+        options = demo_options(project, out)
+        run_interruptibly(run_propose(replace(options, model=replace(options.model, model=model)), os.environ, console))

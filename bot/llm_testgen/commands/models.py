@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,13 +49,19 @@ class ModelOptions:
     record: Path | None = None
 
 
-async def open_model(options: ModelOptions, environ: Mapping[str, str], progress: weights.Progress) -> Model:
+async def open_model(
+    options: ModelOptions,
+    environ: Mapping[str, str],
+    progress: weights.Progress,
+    remember: Callable[[Model], Model] = lambda model: model,
+) -> Model:
     """Make the model that the options name; the embedded default if they name none.
 
     Args:
         options: What was asked for.
         environ: Where the keys and the cache's place are read from.
         progress: Called with the bytes of an embedded model's file while it is downloaded.
+        remember: Put around a model that costs something, so that it is not asked twice; what it gives is recorded.
 
     Raises:
         UsageError: The options contradict each other, a key is missing, or a file cannot be used.
@@ -63,6 +69,8 @@ async def open_model(options: ModelOptions, environ: Mapping[str, str], progress
     """
     _refuse_contradictions(options)
     model = await _open(options, environ, progress)
+    if options.replay is None:
+        model = remember(model)
     if options.record is None:
         return model
     try:

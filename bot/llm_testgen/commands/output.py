@@ -17,16 +17,20 @@ PATCH = "tests.patch"
 
 
 def output_folder(folder: Path) -> Path:
-    """The folder, made if need be and hidden from git.
+    """The folder, made if need be, hidden from git if it was, and without the results of an earlier run.
 
     Raises:
         UsageError: It cannot be made or written.
     """
     try:
+        # A folder that was there before is a person's own: nothing is hidden in it.
+        own = not folder.exists() or folder.name == OUTPUT_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         ignore = folder / ".gitignore"
-        if not ignore.exists():
+        if own and not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
+        for name in (PROPOSAL, PATCH):
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         msg = f"results cannot be written to {folder}: {error.strerror}; pass another --out"
         raise UsageError(msg) from error

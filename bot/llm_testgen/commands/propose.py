@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +96,7 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         LlmTestgenError: Something that a person has to mend first.
     """
     started = time.monotonic()
+    _check_test_folder(options.test_folder)
     templates = Templates(options.prompts or default_templates())
     checkout = _open_checkout(options)
     change = checkout.change
@@ -107,14 +110,17 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         index.update(checkout.snapshot)
         _require_tests(index, options)
         progress.phase("starting the model")
-        model = await open_model(options.model, environ, progress.download)
+        address = options.model.endpoint or ""
+        model = await open_model(
+            options.model, environ, progress.download, lambda model: RememberingModel(model, session, address)
+        )
         stack.push_async_callback(model.close)
         runner = _runner(checkout, interpreter, index, options, environ)
         stack.push_async_callback(runner.close)
         baseline, notes = await _baseline(checkout, runner, options, progress)
         targets, settled = _split(change, baseline)
         knowledge = ProjectKnowledge(index, checkout.snapshot, options.test_folder)
-        tools = Tools(knowledge, RememberingModel(model, session), runner, templates, progress)
+        tools = Tools(knowledge, model, runner, templates, progress)
         generation = _with_time_left(options.generation, time.monotonic() - started)
         progress.phase("writing tests")
         result = await run_pipeline(targets, baseline, tools, generation)
@@ -134,9 +140,9 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         usage=usage_record(result.usage, time.monotonic() - started),
         notes=(*notes, *result.notes),
     )
-    session.record(change.head, result.verdicts)
     write_proposal(out, proposal, result.files)
-    print_summary(console, proposal, out)
+    session.record(change.head, result.verdicts)
+    print_summary(console, proposal, out, checkout.repository.root)
     return proposal
 
 
@@ -160,6 +166,12 @@ def _open_checkout(options: ProposeOptions) -> _Checkout:
     return _Checkout(repository, change, snapshot)
 
 
+def _check_test_folder(folder: str | None) -> None:
+    if folder is not None and (Path(folder).is_absolute() or ".." in Path(folder).parts):
+        msg = f"--test-folder {folder} leads out of the repository: name a folder inside it, such as tests"
+        raise UsageError(msg)
+
+
 def _require_tests(index: Index, options: ProposeOptions) -> None:
     if not index.test_files() and options.test_folder is None:
         msg = "the project has no tests yet: pass --test-folder tests to say where the first ones go"
@@ -170,14 +182,18 @@ def _runner(
     checkout: _Checkout, interpreter: Interpreter, index: Index, options: ProposeOptions, environ: Mapping[str, str]
 ) -> Runner:
     root = checkout.repository.root
+    tracked = frozenset(file.path for file in checkout.snapshot.files)
     project = Project(
         snapshot=checkout.snapshot,
-        extra={path: root / path for path in checkout.repository.ignored_files()},
+        extra={path: root / path for path in checkout.repository.ignored_files() if path not in tracked},
         source_roots=index.source_roots(),
         measured=measured_paths(checkout.change),
         test_folder=main_folder(index.test_files()) or options.test_folder or "",
     )
-    return ColdRunner(project, interpreter, Limits(seconds=options.timeout), environ)
+    limits = Limits(seconds=options.timeout)
+    if options.generation.deadline is not None:
+        limits = replace(limits, suite_seconds=min(limits.suite_seconds, options.generation.deadline))
+    return ColdRunner(project, interpreter, limits, environ)
 
 
 async def _baseline(
@@ -217,6 +233,36 @@ def _with_time_left(generation: Generation, elapsed: float) -> Generation:
     return replace(generation, deadline=max(0.0, generation.deadline - elapsed))
 
 
+def run_interruptibly(work: Coroutine[object, object, object]) -> None:
+    """Run to the end, or until SIGINT or SIGTERM; either way what was started is ended and what was made is removed."""
+
+    async def attended() -> None:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        await task
+
+    try:
+        asyncio.run(attended())
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+
+
+class _Seconds(click.FloatRange):
+    """A time between a second and a day."""
+
+    name = "seconds"
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=86_400)
+
+    def convert(self, value: float | str, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The time; infinity and what is no number are refused."""
+        seconds: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # click's stubs lack str
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no time in seconds", param, ctx)
+        return seconds
+
+
 _POSITIVE = click.IntRange(min=1)
 
 
@@ -244,8 +290,8 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--attempts", type=_POSITIVE, default=2, show_default=True, help="Prompts per changed method.")
 @click.option("--max-tests", type=_POSITIVE, help="Accept at most so many tests.")
 @click.option("--max-tokens", type=_POSITIVE, help="Spend at most so many tokens, in and out.")
-@click.option("--deadline", type=click.FloatRange(min=1), metavar="SECONDS", help="Stop trying after so long.")
-@click.option("--timeout", type=click.FloatRange(min=1), default=20.0, show_default=True, help="Seconds per test run.")
+@click.option("--deadline", type=_Seconds(), metavar="SECONDS", help="Stop trying after so long.")
+@click.option("--timeout", type=_Seconds(), default=20.0, show_default=True, help="Seconds per test run.")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the model's sampling.")
 @click.option(
@@ -298,4 +344,4 @@ def propose(  # noqa: PLR0913 - one parameter for each option
             deadline=deadline,
         ),
     )
-    asyncio.run(run_propose(options, os.environ, Console()))
+    run_interruptibly(run_propose(options, os.environ, Console(emoji=False)))

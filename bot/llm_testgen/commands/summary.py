@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -20,8 +21,15 @@ _MOST_NAMES = 5
 _STAGES = ("candidates", "built", "passed", "stable", "gained", "accepted")
 
 
-def print_summary(console: Console, proposal: Proposal, out: Path) -> None:
-    """Print the funnel per method, the accepted tests, and diff coverage before and after."""
+def print_summary(console: Console, proposal: Proposal, out: Path, root: Path) -> None:
+    """Print the funnel per method, the accepted tests, and diff coverage before and after.
+
+    Args:
+        console: Where to.
+        proposal: What was found.
+        out: The folder that it was written to.
+        root: The repository that it is for.
+    """
     console.print()
     if proposal.targets:
         console.print(_funnel_table(proposal))
@@ -32,7 +40,7 @@ def print_summary(console: Console, proposal: Proposal, out: Path) -> None:
     for note in proposal.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     _print_coverage(console, proposal)
-    _print_ending(console, proposal, out)
+    _print_ending(console, proposal, out, root)
 
 
 def _funnel_table(proposal: Proposal) -> Table:
@@ -107,7 +115,7 @@ def _print_coverage(console: Console, proposal: Proposal) -> None:
         )
 
 
-def _print_ending(console: Console, proposal: Proposal, out: Path) -> None:
+def _print_ending(console: Console, proposal: Proposal, out: Path, root: Path) -> None:
     usage = proposal.usage
     console.print()
     console.print(
@@ -116,8 +124,9 @@ def _print_ending(console: Console, proposal: Proposal, out: Path) -> None:
         highlight=False,
     )
     if proposal.accepted:
-        patch = escape(str(out / PATCH))
-        console.print(f"To take them: [bold]git apply {patch}[/]", highlight=False, soft_wrap=True)
+        # In a subfolder of a repository a plain `git apply` passes over what lies outside it, without a word.
+        command = shlex.join(["git", "-C", str(root), "apply", str((out / PATCH).absolute())])
+        console.print(f"To take them: [bold]{escape(command)}[/]", highlight=False, soft_wrap=True)
 
 
 def _ranges(lines: tuple[int, ...]) -> str:

@@ -38,7 +38,7 @@ from huggingface_hub.utils.tqdm import tqdm
 from llm_testgen.edges.prefill import join_prefill
 from llm_testgen.edges.service import Patience, Service, retry_after
 from llm_testgen.edges.tokens import TokenBudget, estimate_tokens
-from llm_testgen.errors import ModelError
+from llm_testgen.errors import ModelError, PromptRefusedError
 from llm_testgen.records import Message, Prompt, Reply, Usage
 
 __all__ = [
@@ -56,7 +56,7 @@ _FENCE_END = "\n```"
 _LOOPBACK = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 _NO_KEY = "none"  # an empty key would make the library send the Hugging Face token that is saved on the machine
 _TRANSIENT = frozenset({408, 409, 425, 429})
-_REFUSED = frozenset({400, 422})
+_REFUSED = frozenset({400, 413, 422})
 _HUB_TIMEOUT = 8.0
 _MESSAGE_IN_JSON = re.compile(r'"(?:message|msg|detail|error)"\s*:\s*("(?:[^"\\]|\\.)*")')
 
@@ -108,10 +108,6 @@ class _TransientError(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
-
-
-class _RefusedError(ModelError):
-    """The server does not take the request as it was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +171,7 @@ class HubModel:
         while True:
             try:
                 answer = await self._ask_patiently(prompt, sampling, prefill)
-            except _RefusedError:
+            except PromptRefusedError:
                 if prefill is _Prefill.LEFT_OUT:
                     raise
                 prefill = _Prefill(prefill + 1)
@@ -244,7 +240,7 @@ class HubModel:
             message = f"{service.address} does not know {asked}: check --model and --endpoint ({words})"
         else:
             message = f"{service.address} refuses the request: {words}"
-        kind = _RefusedError if status in _REFUSED else ModelError
+        kind = PromptRefusedError if status in _REFUSED else ModelError
         return kind(self._service.presentable(message))
 
 

@@ -123,8 +123,9 @@ class Session:
 class RememberingModel:
     """A model that answers from the session what was asked before."""
 
-    def __init__(self, model: Model, session: Session) -> None:
-        """Wrap a model."""
+    def __init__(self, model: Model, session: Session, address: str = "") -> None:
+        """Wrap a model; the address tells models of the same name on different servers apart."""
+        self._address = address
         self._model = model
         self._session = session
         self.name = model.name
@@ -132,7 +133,7 @@ class RememberingModel:
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         """The reply as it was given before, with its original cost; a new one where there is none."""
-        key = exchange_key(self.name, prompt, sampling)
+        key = exchange_key(f"{self._address} {self.name}", prompt, sampling)
         known = self._session.recall(key, prompt)
         if known is not None:
             return known

@@ -24,11 +24,16 @@ from llm_testgen.runner.tree import TreeCopy
 
 Relative = Callable[[str], str | None]
 
+# The folder of the copy, the number of a candidate's file, addresses of objects.
+_VOLATILE = (
+    (re.compile(r"/[^\s'\"]*/llm-testgen-[^/\s'\"]+/project/"), ""),
+    (re.compile(r"test_llm_testgen_\d+"), "test_candidate"),
+    (re.compile(r"\b0x[0-9a-f]{6,}"), "0x…"),
+)
 _ERROR = re.compile(r"\w*(Error|Exception)\b|\berror:")
 _RESULT_BYTES = 32 << 20
 _GRACE_SECONDS = 10.0
 _LAST_OUTPUT = 4096
-_MOST_FAILURES = 50
 _NOTHING = "def test_nothing():\n    pass\n"
 # What pytest may have to do without where a project's configuration does not suit the interpreter that was named:
 # a conftest of another pytest, options of a plugin that is not there.
@@ -87,9 +92,9 @@ class _Session:
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What one process is asked to do."""
+    """What one process is asked to do; no files stands for all that pytest finds."""
 
-    arguments: tuple[str, ...]
+    files: tuple[str, ...]
     seconds: float
     hash_seed: int = 0
     all_files: bool = False
@@ -118,7 +123,7 @@ class ColdRunner:
         self._environ = environ
         self._numbers = itertools.count(1)
         self._concession: tuple[str, ...] = ()
-        self._slots = asyncio.Semaphore(os.cpu_count() or 1)
+        self._slots = asyncio.Semaphore(_cores())
         self._tree = TreeCopy(project.snapshot, project.extra)
         # Copied to a folder of its own, so that nothing beside it can be imported.
         self._harness = self._tree.scratch / "bin" / "harness.py"
@@ -191,6 +196,7 @@ class ColdRunner:
     async def _execute_in(self, scratch: Path, request: _Request) -> _Session:
         result = scratch / "result.json"
         output = scratch / "output.txt"
+        message = self._message(scratch, result, request)
         started = time.monotonic()
         with output.open("wb") as stream:
             process = await asyncio.create_subprocess_exec(
@@ -203,7 +209,7 @@ class ColdRunner:
                 env=self._environment(scratch, request),
                 start_new_session=True,
             )
-            timed_out = await self._attend(process, self._message(scratch, result, request), request.seconds)
+            timed_out = await self._attend(process, message, request.seconds)
         seconds = time.monotonic() - started
         exceeded = request.seconds if timed_out else None
         return _Session(_read_result(result), exceeded, seconds, _last_line(output))
@@ -241,7 +247,8 @@ class ColdRunner:
             "mode": "run",
             "result": str(result),
             "scratch": str(scratch),
-            "arguments": [*self._concession, *request.arguments],
+            "arguments": self._concession,
+            "files": request.files,
             "measured": [str(self._tree.root / path) for path in self._project.measured],
             "all_files": request.all_files,
             "writable": [str(folder) for folder in writable],
@@ -255,6 +262,11 @@ class ColdRunner:
             return Path(path).relative_to(self._tree.root).as_posix()
         except ValueError:
             return None
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container may have fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _kill_group(process: asyncio.subprocess.Process) -> None:
@@ -291,8 +303,15 @@ def _last_line(path: Path) -> str:
 
 def _failures(result: _Result) -> tuple[Failure, ...]:
     return tuple(
-        Failure(record.kind, record.message, record.line, record.phase) for record in result.failures[:_MOST_FAILURES]
+        Failure(record.kind, _timeless(record.message), record.line, record.phase) for record in result.failures
     )
+
+
+def _timeless(text: str) -> str:
+    """A message without what differs from run to run, since it ends in prompts and proposals."""
+    for pattern, replacement in _VOLATILE:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _coverage(result: _Result, relative: Relative) -> dict[str, FileCoverage]:
@@ -355,5 +374,10 @@ def _as_suite_run(session: _Session, relative: Relative) -> SuiteRun:
         problem=problem,
         seconds=session.seconds,
         failures=_failures(result),
-        failed_tests=frozenset(test for test, outcome in result.outcomes.items() if outcome == "failed"),
+        passed_tests=_tests(result, "passed"),
+        failed_tests=_tests(result, "failed"),
     )
+
+
+def _tests(result: _Result, outcome: str) -> frozenset[str]:
+    return frozenset(test for test, ended in result.outcomes.items() if ended == outcome)

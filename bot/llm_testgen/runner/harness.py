@@ -3,8 +3,9 @@
 This one file is started by the interpreter of the project, whatever it has installed: it needs Python 3.9,
 pytest and coverage, and nothing of this package. The request comes as JSON on standard input::
 
-    {"mode": "probe" | "run", "result": path, "scratch": folder, "arguments": [pytest arguments],
-     "measured": [paths], "all_files": whether to report files that nothing touched, "writable": [folders],
+    {"mode": "probe" | "run", "result": path, "scratch": folder, "arguments": [of pytest],
+     "files": [test files to run, none for all that pytest finds], "measured": [paths],
+     "all_files": whether to report files that nothing touched, "writable": [folders],
      "limits": {"memory": bytes, "file": bytes, "cpu": seconds}}
 
 and the answer is written to ``result``. Whatever else the process prints is of no meaning.
@@ -28,6 +29,7 @@ import sys
 from typing import Any
 
 MESSAGE_LENGTH = 2000
+MOST_FAILURES = 50
 
 # Landlock, by its system calls (the same numbers on every architecture): see landlock(7).
 LANDLOCK_CREATE_RULESET = 444
@@ -35,6 +37,7 @@ LANDLOCK_ADD_RULE = 445
 LANDLOCK_RESTRICT_SELF = 446
 LANDLOCK_RULE_PATH_BENEATH = 1
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_PDEATHSIG = 1
 WRITE_RIGHTS = {1: 0x1FF2, 2: 0x3FF2, 3: 0x7FF2}
 FILE_RIGHTS = 0x4002
 
@@ -102,16 +105,24 @@ def start_coverage(measured: list[str]) -> Any:
     import coverage  # a probe must work without it
 
     own: Any = coverage.Coverage(data_file=None)
-    omit = [*(own.get_option("run:omit") or []), *(own.get_option("report:omit") or [])]
+    omit = [*(option(own, "run:omit") or []), *(option(own, "report:omit") or [])]
     measure = coverage.Coverage(data_file=None, config_file=False, include=measured, omit=omit)
     measure.set_option("run:disable_warnings", ["no-data-collected", "module-not-imported", "no-sysmon", "no-ctracer"])
     measure.set_option("report:omit", omit)
-    for option in ("report:exclude_lines", "report:exclude_also", "report:partial_branches"):
-        value = own.get_option(option)
+    for name in ("report:exclude_lines", "report:exclude_also", "report:partial_branches"):
+        value = option(own, name)
         if value:
-            measure.set_option(option, value)
+            measure.set_option(name, value)
     measure.start()
     return measure
+
+
+def option(configured: Any, name: str) -> Any:
+    """An option of the project's own coverage configuration; None where this coverage does not know it yet."""
+    try:
+        return configured.get_option(name)
+    except measure_errors():
+        return None
 
 
 def lines_of(measure: Any, paths: list[str], scratch: str) -> dict[str, dict[str, list[int]]]:
@@ -141,35 +152,51 @@ def measure_errors() -> Any:
 
 
 class Recorder:
-    """A pytest plugin that keeps how each test ended and why."""
+    """A pytest plugin that keeps how each test ended and why.
 
-    def __init__(self) -> None:
-        """Start with nothing recorded."""
+    Tests are named by their file's path below the working folder, whatever pytest takes for its root. Where files
+    were asked for, only their tests are run and only their errors count: ``addopts`` may name others.
+    """
+
+    def __init__(self, files: list[str]) -> None:
+        """Start with nothing recorded; no files for all that pytest finds."""
+        self.files = {os.path.abspath(path) for path in files}
+        self.names: dict[str, str] = {}
         self.outcomes: dict[str, str] = {}
         self.failures: list[dict[str, Any]] = []
         self.collect_errors = 0
 
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Collection is over."""
+        if self.files:
+            items[:] = [item for item in items if str(item.path) in self.files]
+        for item in items:
+            inner = item.nodeid.partition("::")[2]
+            self.names[item.nodeid] = valid(f"{os.path.relpath(str(item.path))}::{inner}")
+
     def pytest_runtest_logreport(self, report: Any) -> None:
         """A phase of a test has ended: the worst phase decides."""
-        before = self.outcomes.get(report.nodeid, "passed")
+        name = self.names.get(report.nodeid, report.nodeid)
+        before = self.outcomes.get(name, "passed")
         if report.failed:
-            self.outcomes[report.nodeid] = "failed"
+            self.outcomes[name] = "failed"
         elif report.skipped and before == "passed":
-            self.outcomes[report.nodeid] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
+            self.outcomes[name] = "xfailed" if hasattr(report, "wasxfail") else "skipped"
         else:
-            self.outcomes.setdefault(report.nodeid, "passed")
-
-    def pytest_collectreport(self, report: Any) -> None:
-        """A file or class was collected, or was not."""
-        self.collect_errors += report.failed
+            self.outcomes.setdefault(name, "passed")
 
     def pytest_exception_interact(self, node: Any, call: Any, report: Any) -> None:
         """Something raised: keep the type, the text, and the innermost line of the test's own file."""
+        own = str(getattr(node, "path", ""))
+        if self.files and own not in self.files:
+            return
+        self.collect_errors += report.when == "collect"
+        if len(self.failures) >= MOST_FAILURES:
+            return
         # pytest wraps an import error of a test module; what it wraps says what is missing.
         error = call.excinfo.value
         if report.when == "collect" and error.__cause__ is not None:
             error = error.__cause__
-        own = str(getattr(node, "path", ""))
         line = error.lineno or 0 if isinstance(error, SyntaxError) else 0
         trace = error.__traceback__
         while trace is not None:
@@ -181,20 +208,32 @@ class Recorder:
                 "nodeid": report.nodeid,
                 "phase": report.when,
                 "kind": type(error).__name__,
-                "message": str(error)[:MESSAGE_LENGTH],
+                "message": valid(str(error)[:MESSAGE_LENGTH]),
                 "line": line,
             }
         )
 
 
-def pytest_arguments(arguments: list[str]) -> list[str]:
+def valid(text: str) -> str:
+    """A text that can be written as UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def pytest_arguments(request: dict[str, Any]) -> list[str]:
     """The request's arguments with those that silence what plugins of the project would do to the run."""
-    quiet = ["-p", "no:cacheprovider", "-q", "--maxfail=0", "--continue-on-collection-errors", "--tb=native"]
+    scratch = request["scratch"]
+    quiet = ["-q", "--maxfail=0", "--continue-on-collection-errors", "--tb=native"]
+    # What addopts has pytest write goes where writing is allowed.
+    quiet += [f"--override-ini=cache_dir={scratch}/cache", f"--override-ini=log_file={scratch}/log.txt"]
+    quiet += [f"--junitxml={scratch}/junit.xml"]
+    if request["files"]:
+        # The files were asked for by name: marks and keywords that the project selects by do not apply.
+        quiet += ["-m", "", "-k", ""]
     if importlib.util.find_spec("pytest_cov") is not None:
         quiet.append("--no-cov")
     if importlib.util.find_spec("xdist") is not None:
         quiet.append("-n0")
-    return [*quiet, *arguments]
+    return [*quiet, *request["arguments"], *request["files"]]
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
@@ -202,8 +241,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     measure = start_coverage(request["measured"])
     import pytest  # only after coverage has started
 
-    recorder = Recorder()
-    code = pytest.main(pytest_arguments(request["arguments"]), plugins=[recorder])
+    recorder = Recorder(request["files"])
+    code = pytest.main(pytest_arguments(request), plugins=[recorder])
     measure.stop()
     paths = request["measured"]
     if not request["all_files"]:
@@ -216,6 +255,12 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "collect_errors": recorder.collect_errors,
         "files": lines_of(measure, paths, request["scratch"]) if paths else {},
     }
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def interrupt(*_: Any) -> None:
@@ -232,6 +277,7 @@ def main() -> None:
         result = probe()
     else:
         signal.signal(signal.SIGTERM, interrupt)
+        die_with_parent()
         limit_resources(request["limits"])
         enforced = forbid_writes_outside(request["writable"])
         result = {**run(request), "enforced": enforced}

@@ -18,6 +18,8 @@ from llm_testgen.errors import ProjectError, UsageError
 
 HARNESS = Path(__file__).with_name("harness.py")
 _OLDEST_PYTHON = (3, 9)
+# The bot's own coverage, which an interpreter that has none is lent, needs this much.
+_OLDEST_FOR_LENT_COVERAGE = (3, 10)
 _PROBE_SECONDS = 60
 # What a test may need to find its interpreter, its libraries and its language; never a secret.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
@@ -83,11 +85,15 @@ def inspect(python: Path, environ: Mapping[str, str]) -> Interpreter:
     """
     with tempfile.TemporaryDirectory(prefix="llm-testgen-probe-") as folder:
         answer = _probe(python, Path(folder), environ)
-    if tuple(map(int, answer.python.split(".")[:2])) < _OLDEST_PYTHON:
+    version = tuple(map(int, answer.python.split(".")[:2]))
+    if version < _OLDEST_PYTHON:
         msg = f"{python} is Python {answer.python}, but tests need 3.9 or later; pass another --python"
         raise UsageError(msg)
     if answer.pytest is None:
         msg = f"{python} has no pytest: run '{python} -m pip install pytest', or pass another interpreter with --python"
+        raise ProjectError(msg)
+    if answer.coverage is None and version < _OLDEST_FOR_LENT_COVERAGE:
+        msg = f"{python} has no coverage: run '{python} -m pip install coverage', or pass another --python"
         raise ProjectError(msg)
     return Interpreter(python, answer.python, answer.coverage is not None, answer.landlock)
 

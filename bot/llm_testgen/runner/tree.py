@@ -20,6 +20,7 @@ class _Stamp:
     size: int
     modified: int
     inode: int
+    mode: int
 
 
 class TreeCopy:
@@ -63,7 +64,18 @@ class TreeCopy:
                 self._stamps.setdefault(path.relative_to(self.root).as_posix(), _stamp(path))
 
     def restore(self) -> int:
-        """Undo what a run did to the copy; returns how many files had been changed, added or removed."""
+        """Undo what a run did to the copy; returns how many files had been changed, added or removed.
+
+        Raises:
+            ProjectError: The copy cannot be written any more.
+        """
+        try:
+            return self._restore()
+        except OSError as error:
+            msg = f"the copy of the project in {self.home} cannot be mended: {error.strerror}; free some room"
+            raise ProjectError(msg) from error
+
+    def _restore(self) -> int:
         mended = 0
         known = {file.path: file for file in self._snapshot.files}
         present = set()
@@ -83,18 +95,35 @@ class TreeCopy:
                 del self._stamps[relative]
             else:
                 self._write(relative, self._extra[relative].read_bytes())
+        for folder, _, _ in os.walk(self.root, topdown=False):
+            here = Path(folder)
+            if here != self.root and not any(here.iterdir()):
+                here.rmdir()
         return mended
 
     def add(self, path: str, text: str) -> Path:
         """Write one more file into the copy; `restore` takes it out again."""
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._target(path)
         target.write_text(text, encoding="utf-8", newline="")
         return target
 
     def delete(self) -> None:
         """Remove the copy and everything beside it."""
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _target(self, relative: str) -> Path:
+        """Where a file of the copy goes, with the way to it cleared."""
+        target = self.root / relative
+        if not target.resolve().is_relative_to(self.root):
+            msg = f"{relative} leads out of the copy of the project"
+            raise ProjectError(msg)
+        for parent in reversed(target.relative_to(self.root).parents):
+            if (self.root / parent).is_file():
+                (self.root / parent).unlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            shutil.rmtree(target)
+        return target
 
     def _walk(self) -> Iterator[Path]:
         for folder, folders, names in os.walk(self.root):
@@ -106,8 +135,7 @@ class TreeCopy:
         self._write(file.path, self._snapshot.read(file), executable=file.executable)
 
     def _write(self, relative: str, data: bytes, *, executable: bool = False) -> None:
-        target = self.root / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = self._target(relative)
         target.write_bytes(data)
         if executable:
             target.chmod(0o755)
@@ -116,4 +144,4 @@ class TreeCopy:
 
 def _stamp(path: Path) -> _Stamp:
     status = path.lstat()
-    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino)
+    return _Stamp(status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode)

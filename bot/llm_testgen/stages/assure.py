@@ -20,7 +20,7 @@ class Executes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class Requirement:
     """What a candidate must achieve.
 
     Attributes:
@@ -32,7 +32,7 @@ class Goal:
     repeats: int = 2
 
 
-async def assure(candidate: Candidate, runner: Executes, goal: Goal) -> Verdict:
+async def assure(candidate: Candidate, runner: Executes, requirement: Requirement) -> Verdict:
     """Judge one candidate: builds, passes, stable, gains; the first filter that it fails gives the outcome."""
     first = await runner.run_candidate(candidate, hash_seed=0)
     if first.ending is Ending.NOT_COLLECTED:
@@ -40,13 +40,15 @@ async def assure(candidate: Candidate, runner: Executes, goal: Goal) -> Verdict:
     if first.ending is not Ending.PASSED:
         reason = "the test was skipped" if first.ending is Ending.SKIPPED else explain(first.failure)
         return Verdict(candidate, Outcome.FAILING, reason, runs=(first,))
-    seeds = range(1, goal.repeats + 1)
-    again = await asyncio.gather(*(runner.run_candidate(candidate, hash_seed=seed) for seed in seeds))
+    seeds = range(1, requirement.repeats + 1)
+    async with asyncio.TaskGroup() as tasks:
+        repeating = [tasks.create_task(runner.run_candidate(candidate, hash_seed=seed)) for seed in seeds]
+    again = [task.result() for task in repeating]
     runs = (first, *again)
     unstable = next((run for run in again if run.ending is not Ending.PASSED), None)
     if unstable is not None:
         return Verdict(candidate, Outcome.FLAKY, f"passed, then: {explain(unstable.failure)}", runs=runs)
-    gained = gain(runs, goal.missing)
+    gained = gain(runs, requirement.missing)
     if not gained:
         return Verdict(candidate, Outcome.NO_GAIN, "executes no changed line that was not covered", runs=runs)
     return Verdict(candidate, Outcome.ACCEPTED, gained=gained, runs=runs)
@@ -72,6 +74,6 @@ def explain(failure: Failure | None) -> str:
     """A failure in one line."""
     if failure is None:
         return "did not pass"
-    message = " ".join(failure.message.split())
+    message = "".join(character for character in " ".join(failure.message.split()) if character.isprintable())
     text = f"{failure.kind}: {message}" if message else failure.kind
     return text if len(text) <= _REASON_LENGTH else text[: _REASON_LENGTH - 1] + "…"

@@ -31,7 +31,6 @@ _COMMON_MODULES = {
     "Path": "from pathlib import Path",
     "Decimal": "from decimal import Decimal",
     "Fraction": "from fractions import Fraction",
-    "datetime": "import datetime",
 }
 
 
@@ -101,7 +100,12 @@ def _sort(pieces: tuple[Piece, ...], names: Names, reply: Reply) -> _Parts:
 def _is_test(node: ast.stmt) -> bool:
     if isinstance(node, FunctionNode):
         return node.name.startswith("test") and not _is_fixture(node)
-    return isinstance(node, ast.ClassDef) and any(_is_test(child) for child in node.body)
+    return isinstance(node, ast.ClassDef) and _is_test_class(node) and any(_is_test(child) for child in node.body)
+
+
+def _is_test_class(node: ast.ClassDef) -> bool:
+    """As pytest tells them; a helper may have methods named ``test_connection`` too."""
+    return node.name.startswith("Test") or any("TestCase" in ast.unparse(base) for base in node.bases)
 
 
 def _is_fixture(node: FunctionNode) -> bool:
@@ -176,7 +180,9 @@ def _borrow(name: str, names: Names) -> Piece | None:
 
 
 def _is_automatic(node: ast.stmt) -> bool:
-    """An autouse fixture acts on every test of its module, whether it is named or not."""
+    """An autouse fixture and the module's marks act on every test, whether they are named or not."""
+    if isinstance(node, ast.Assign):
+        return bound_names(node) == ("pytestmark",)
     return isinstance(node, FunctionNode) and any(
         "autouse=True" in ast.unparse(decorator) for decorator in node.decorator_list
     )
@@ -221,7 +227,7 @@ def _all(arguments: ast.arguments) -> list[ast.arg]:
 
 def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Names) -> Iterator[str]:
     """One import statement for each needed name that one can be found for."""
-    given: dict[str, tuple[ast.Import | ast.ImportFrom, ast.alias]] = {}
+    given: dict[str, list[tuple[ast.Import | ast.ImportFrom, ast.alias]]] = {}
     stars: list[str] = []
     for piece in imports:
         if isinstance(piece.node, ast.Import | ast.ImportFrom):
@@ -229,10 +235,10 @@ def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Name
                 if alias.name == "*":
                     stars.append(piece.text)
                 elif not (isinstance(piece.node, ast.ImportFrom) and piece.node.module == "__future__"):
-                    given[alias.asname or alias.name.partition(".")[0]] = (piece.node, alias)
+                    given.setdefault(alias.asname or alias.name.partition(".")[0], []).append((piece.node, alias))
     for name in needed:
         if name in given:
-            yield _mend(*given[name], names)
+            yield from (_mend(node, alias, names) for node, alias in given[name])
         elif statement := names.import_for(name) or _COMMON_MODULES.get(name):
             yield statement
         elif name in sys.stdlib_module_names:

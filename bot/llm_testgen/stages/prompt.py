@@ -85,7 +85,7 @@ class Templates:
             system = self._environment.get_template("system.jinja").render(values)
             user = self._environment.get_template(f"{name}.jinja").render(values)
             prefill = self._environment.get_template("prefill.jinja").render(values)
-        except TemplateError as error:
+        except Exception as error:  # a template can compute, and so raise, anything
             msg = f"a template of {self._folder} cannot be rendered: {error}"
             raise UsageError(msg) from error
         return Prompt(context, (Message("system", system), Message("user", user)), prefill, attempt, tests)

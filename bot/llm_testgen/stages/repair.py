@@ -89,12 +89,22 @@ def _drop_assertion(candidate: Candidate, failure: Failure) -> Candidate | None:
     if not failed or not any(node not in failed and not _inside(node, failed[0]) for node in assertions):
         return None
     dropped = failed[0]
-    if _bound_in(dropped) & _read_outside(dropped, test):
+    if _bound_in(dropped) & _read_outside(dropped, test) or _shares_a_line(dropped, test):
         return None
     code = _without(candidate.code, dropped)
     if code is None:
         return None
     return candidate.repaired(code, f"dropped the failing `{_short(ast.unparse(dropped))}`")
+
+
+def _shares_a_line(statement: ast.stmt, test: ast.stmt) -> bool:
+    """Whether another statement stands on its lines, before or after a semicolon."""
+    others = (node for node in ast.walk(test) if isinstance(node, ast.stmt) and node is not statement)
+    return any(
+        other.lineno in {statement.lineno, statement.end_lineno} and not _inside(statement, other)
+        for other in others
+        if not _inside(other, statement)
+    )
 
 
 def _bound_in(statement: ast.stmt) -> set[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -54,7 +55,9 @@ def choose_test_path(source_path: str, existing: Sequence[str], test_files: Sequ
     pure = PurePosixPath(source_path)
     stem = pure.parent.name if pure.stem == "__init__" else pure.stem
     home = main_folder(test_files) if test_files else folder or "tests"
-    return str(PurePosixPath(home) / f"test_{stem.strip('_')}.py")
+    suffixed = [path for path in test_files if path.endswith("_test.py")]
+    name = f"{stem.strip('_')}_test.py" if 2 * len(suffixed) > len(test_files) else f"test_{stem.strip('_')}.py"
+    return str(PurePosixPath(home) / name)
 
 
 def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tuple[TestFile, ...], tuple[Placed, ...]]:
@@ -65,7 +68,7 @@ def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tu
 
     Args:
         candidates: What to place, in order.
-        files: Text of the test files that exist at head, by path.
+        files: Text of the test files that exist at head, by path; empty for one that must be left alone.
 
     Returns:
         The files as they were and as they will be, and where each candidate went.
@@ -74,7 +77,7 @@ def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tu
     placed: list[Placed] = []
     for candidate in candidates:
         for path in _homes(candidate.reply.prompt.context.test_path):
-            draft = drafts.get(path) or _open(path, files.get(path, ""))
+            draft = drafts.get(path) or _open(path, files.get(path))
             if draft is None:
                 continue
             name = _add(draft, candidate)
@@ -86,13 +89,20 @@ def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tu
     return tuple(written), tuple(placed)
 
 
-def _homes(path: str) -> list[str]:
+def _homes(path: str) -> Iterator[str]:
+    """The file itself, then as many new ones beside it as it takes."""
     pure = PurePosixPath(path)
-    return [path, *(str(pure.with_name(f"{pure.stem}_{suffix}.py")) for suffix in ("generated", "generated_2"))]
+    yield path
+    yield str(pure.with_name(f"{pure.stem}_generated.py"))
+    yield from (str(pure.with_name(f"{pure.stem}_generated_{number}.py")) for number in itertools.count(2))
 
 
-def _open(path: str, text: str) -> _Draft | None:
-    """A draft of a file with what its top level binds; None when the file cannot be read as Python."""
+def _open(path: str, text: str | None) -> _Draft | None:
+    """A draft of a new file, or of one with a text; None when that file cannot be extended."""
+    if text is None:
+        return _Draft(path, "")
+    if not text or 0 < text.count("\r\n") < text.count("\n"):
+        return None
     try:
         tree = parse_tree(text.replace("\r\n", "\n"))
     except SourceError:
@@ -132,13 +142,19 @@ def _add(draft: _Draft, candidate: Candidate) -> str | None:
     for piece in support:
         new = {name: meaning for name, meaning in _bindings(piece.node).items() if name not in draft.names}
         if isinstance(piece.node, ast.Import | ast.ImportFrom):
-            draft.imports += new.values()
+            if new or _is_dotted(piece.node):
+                draft.imports.append(piece.text)
         elif new:
             draft.bodies.append(piece.text)
         draft.names.update(new)
     draft.names[free] = ast.dump(test.node)
     draft.bodies.append(_renamed(test, own, free))
     return candidate.name.replace(own, free, 1)
+
+
+def _is_dotted(node: ast.stmt) -> bool:
+    """``import a.b`` does something even where ``a`` is bound already."""
+    return isinstance(node, ast.Import) and any("." in alias.name and not alias.asname for alias in node.names)
 
 
 def _free_name(name: str, taken: Mapping[str, str]) -> str:
@@ -159,22 +175,31 @@ def _renamed(test: Piece, old: str, new: str) -> str:
 
 def _render(draft: _Draft) -> str:
     newline = "\r\n" if "\r\n" in draft.before else "\n"
-    before = draft.before.replace("\r\n", "\n")
-    text = _with_imports(before, draft.imports).strip("\n")
+    text = _with_imports(draft.before.replace("\r\n", "\n"), draft.imports)
+    head, tail = _before_main(text)
     bodies = "\n\n\n".join(draft.bodies)
-    return (f"{text}\n\n\n{bodies}\n" if text else f"{bodies}\n").replace("\n", newline)
+    parts = [part for part in (head.rstrip("\n"), bodies, tail.strip("\n")) if part]
+    return ("\n\n\n".join(parts) + "\n").replace("\n", newline)
+
+
+def _before_main(text: str) -> tuple[str, str]:
+    """A file's text up to a last ``if __name__ == "__main__":``, and from there on."""
+    body = parse_tree(text).body
+    if body and isinstance(body[-1], ast.If) and "__name__" in ast.unparse(body[-1].test):
+        lines = text.split("\n")
+        return "\n".join(lines[: body[-1].lineno - 1]), "\n".join(lines[body[-1].lineno - 1 :])
+    return text, ""
 
 
 def _with_imports(text: str, imports: Sequence[str]) -> str:
     """A file with more imports: after those that it begins with, else after its docstring, else at its top."""
-    if not imports:
-        return text
     at, after_imports = _import_position(text)
     lines = text.split("\n")
-    if after_imports:
-        added = list(dict.fromkeys(imports))
-    else:
-        added = [*([""] if at else []), *grouped_imports(imports), "", ""]
+    imports = [statement for statement in dict.fromkeys(imports) if statement not in lines]
+    if not imports:
+        return text
+    below_docstring = [""] if at else []
+    added = imports if after_imports else [*below_docstring, *grouped_imports(imports), "", ""]
     return "\n".join([*lines[:at], *added, *lines[at:]])
 
 
