@@ -322,7 +322,7 @@ def test_a_replay_answers_from_its_file_and_not_from_an_earlier_run(project):
 
 
 def test_an_existing_test_file_that_cannot_be_read_is_never_overwritten(project):
-    project.write("tests/test_mod.py", f"# coding: latin-1 (caf\xe9)\n{TESTS}".encode("latin-1"))
+    project.write("tests/test_mod.py", f"# coding: latin-1\n# caf\xe9\n{TESTS}".encode("latin-1"))
     project.commit("latin")
     proposal = propose(project, "--base", "HEAD~2", "--replay", replies(project, (GRADE, GOOD)))
     assert [file.path for file in proposal.files] == ["tests/test_mod_generated.py"]
