@@ -62,9 +62,12 @@ class ScriptedModel:
 
     name = "scripted"
 
-    def __init__(self, replies: Mapping[str, list[str | Exception]], concurrency: int = 1) -> None:
+    def __init__(
+        self, replies: Mapping[str, list[str | Exception]], concurrency: int = 1, *, shares_cores: bool = False
+    ) -> None:
         self.replies = {name: list(texts) for name, texts in replies.items()}
         self.concurrency = concurrency
+        self.shares_cores = shares_cores
         self.prompts: list[Prompt] = []
         self.under_way = 0
         self.most_under_way = 0
@@ -92,9 +95,12 @@ class ScriptedRunner:
 
     def __init__(self, delays: Mapping[str, float] | None = None) -> None:
         self.delays = delays or {}
+        self.running = 0
 
     async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+        self.running += 1
         await asyncio.sleep(self.delays.get(candidate.name, 0))
+        self.running -= 1
         if candidate.name.endswith("fails"):
             return Run(Ending.FAILED, Failure("AssertionError", "assert 1 == 2", 2, "call"))
         line = BODY[candidate.name.removeprefix("test_")[0]]
@@ -175,6 +181,21 @@ def test_no_more_requests_are_under_way_than_the_model_can_take():
     model = ScriptedModel({name: [a_test(name)] for name in "abc"}, concurrency=2)
     run(model)
     assert model.most_under_way == 2
+
+
+@pytest.mark.parametrize("shares_cores", [False, True])
+def test_a_model_on_the_same_cores_takes_turns_with_the_tests(shares_cores):
+    runner = ScriptedRunner({f"test_{name}": 0.05 for name in "abc"})
+    disturbed: list[bool] = []
+
+    class Listening(ScriptedModel):
+        async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
+            disturbed.append(runner.running > 0)
+            return await super().reply(prompt, sampling)
+
+    model = Listening({name: [a_test(name)] for name in "abc"}, shares_cores=shares_cores)
+    assert names(run(model, runner)) == ["test_a", "test_b", "test_c"]
+    assert any(disturbed) is not shares_cores
 
 
 def test_a_model_that_dies_costs_nothing_that_it_has_written():

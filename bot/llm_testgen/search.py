@@ -40,7 +40,7 @@ class _Pursuit:
 
 
 class Search:
-    """Asks the model round by round, over all targets, and has its tests judged meanwhile.
+    """Asks the model round by round, over all targets; meanwhile, or in turns with it, its tests are judged.
 
     Attributes:
         replies: How many replies the model gave.
@@ -116,9 +116,16 @@ class Search:
             except ModelError as error:
                 # What is being judged goes on: a dead server must not cost the tests that it has already written.
                 self._fault, reply = error, None
+            if reply is not None and self._tools.model.shares_cores:
+                # Its threads wait for one another several hundred times a token: a test that runs beside them on the
+                # same cores slows them down to a third, so the next prompt waits until this reply is judged.
+                await self._judge_all(reply, pursuit, attempt)
         if reply is None:
             pursuit.over = True
-            return
+        elif not self._tools.model.shares_cores:
+            await self._judge_all(reply, pursuit, attempt)
+
+    async def _judge_all(self, reply: Reply, pursuit: _Pursuit, attempt: int) -> None:
         found = extract(reply, pursuit.names)
         if not found:
             self._record(unparsable(reply), pursuit, (attempt, 0))

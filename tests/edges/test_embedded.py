@@ -75,7 +75,7 @@ def test_the_server_is_asked_with_a_key_of_its_own_and_ended_and_reaped(engine):
 def test_the_server_gets_the_environment_that_is_given_and_no_secret(engine, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     engine("print(sorted(name for name in os.environ if name != 'LC_CTYPE'), file=sys.stderr)")
-    with pytest.raises(ModelError, match=r"\['OMP_WAIT_POLICY', 'ONLY'\]"):
+    with pytest.raises(ModelError, match=r"\['ONLY'\]"):
         asyncio.run(EmbeddedModel.start(Path("some.gguf"), env={"ONLY": "1"}))
 
 

@@ -127,6 +127,7 @@ class ScriptedModel:
 
     name = "scripted"
     concurrency = 3
+    shares_cores = False
 
     def __init__(self, *answers):
         self.answers = list(answers)

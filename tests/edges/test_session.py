@@ -24,6 +24,7 @@ class Scripted:
     """A model that gives the same reply each time, and counts how often it was asked."""
 
     concurrency = 3
+    shares_cores = False
 
     def __init__(self, text: str | None = "the reply", name: str = "scripted") -> None:
         self.name = name

@@ -24,9 +24,6 @@ from llm_testgen.records import Prompt, Reply
 _SCRIPT = Path(__file__).with_name("llama_server.py")
 _ENGINE = "xllamacpp"
 _TAIL = 4096
-# The engine's threads meet several hundred times a token. By default they spin meanwhile, and starve one another as
-# soon as something else, such as the tests that are being judged, wants a core: measured at a sixth of the speed.
-_YIELDING = {"OMP_WAIT_POLICY": "PASSIVE"}
 _GRACE = 5.0  # seconds that the server has to end by itself
 
 
@@ -54,6 +51,7 @@ class EmbeddedModel:
         """Take over a running server; ``log`` is the file that it writes to."""
         self.name = model.name
         self.concurrency = 1
+        self.shares_cores = True
         self._process = process
         self._log = log
         self._model = model
@@ -149,7 +147,7 @@ def _spawn(weights: Path, serving: Serving, env: dict[str, str], log: IO[bytes])
     command += ["--context-tokens", str(serving.context_tokens)]
     command += ["--threads", str(serving.threads or physical_cores())]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=_YIELDING | env, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, start_new_session=True
     )
 
 

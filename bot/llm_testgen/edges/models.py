@@ -82,10 +82,12 @@ class Model(Protocol):
     Attributes:
         name: What reports call it.
         concurrency: How many requests make sense at once.
+        shares_cores: Whether it computes on the cores that the tests run on, so that the two had better take turns.
     """
 
     name: str
     concurrency: int
+    shares_cores: bool
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         """Answer a prompt; None when there is nothing more to say about its target."""
@@ -131,6 +133,7 @@ class HubModel:
         _install_session_factory()
         self.name = service.model or service.address
         self.concurrency = concurrency
+        self.shares_cores = False
         self._service = service
         self._patience = patience or Patience()
         self._prefill = _Prefill.FLAGGED

@@ -49,6 +49,7 @@ class ReplayModel:
     def __init__(self, recorded: tuple[RecordedReply, ...]) -> None:
         """Queue up the replies, in file order."""
         self.name = "replay"
+        self.shares_cores = False
         self.concurrency = 1  # which prompt comes first decides who gets a reply that is for any target
         self._left: defaultdict[str | None, deque[RecordedReply]] = defaultdict(deque)
         for line in recorded:
@@ -93,6 +94,7 @@ class Recorder:
         """
         self.name = model.name
         self.concurrency = model.concurrency
+        self.shares_cores = model.shares_cores
         self._model = model
         self._path = path
         try:

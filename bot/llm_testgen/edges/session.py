@@ -130,6 +130,7 @@ class RememberingModel:
         self._session = session
         self.name = model.name
         self.concurrency = model.concurrency
+        self.shares_cores = model.shares_cores
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         """The reply as it was given before, with its original cost; a new one where there is none."""
