@@ -278,3 +278,30 @@ def test_fixtures_of_the_projects_own_test_file_are_borrowed_with_what_they_need
 def test_what_the_reply_defines_itself_is_not_borrowed():
     names = ModuleNames("double", helpers={"number": "number = 1"})
     assert "number = 2" in only("number = 2\n\ndef test_it():\n    assert double(number) == 4\n", names).code
+
+
+def test_two_modules_of_one_package_are_both_imported():
+    code = only("import pkg.mod\nimport pkg.other\n\ndef test_it():\n    assert pkg.mod.x == pkg.other.x\n").code
+    assert code.startswith("import pkg.mod\nimport pkg.other\n")
+
+
+def test_marks_of_the_module_come_along():
+    code = only("import pytest\n\npytestmark = pytest.mark.slow\n\ndef test_it():\n    assert double(1) == 2\n").code
+    assert "pytestmark = pytest.mark.slow" in code
+
+
+def test_a_helper_class_with_a_method_named_like_a_test_is_a_helper():
+    code = only(
+        "class FakeClient:\n    def test_connection(self):\n        return 1\n\n"
+        "def test_it():\n    assert double(FakeClient().test_connection()) == 2\n"
+    ).code
+    assert "class FakeClient:" in code
+
+
+def test_strings_keep_their_blank_lines_and_no_break_spaces():
+    code = only(
+        'class TestDouble:\n    def test_a(self):\n        assert double(1) == """\n\n\n\u00a0x"""\n\n    def test_b(self):\n        pass\n'.replace(
+            "\n\n    def test_b(self):\n        pass\n", "\n"
+        )
+    ).code
+    assert '"""\n\n\n\u00a0x"""' in code

@@ -131,3 +131,37 @@ def test_an_import_late_in_the_file_does_not_attract_the_others():
 )
 def test_new_tests_go_where_the_project_keeps_its_tests(source, existing, test_files, folder, expected):
     assert choose_test_path(source, existing, test_files, folder) == expected
+
+
+def test_two_modules_of_one_package_are_imported_side_by_side():
+    one = candidate("import pkg.mod\n\n\ndef test_a():\n    assert pkg.mod.double(1) == 2\n", "test_a")
+    other = candidate("import pkg.other\n\n\ndef test_b():\n    assert pkg.other.half(2) == 1\n", "test_b")
+    (file,), _ = place([one, other], {})
+    assert file.after.startswith("import pkg.mod\nimport pkg.other\n")
+
+
+def test_a_test_that_fits_into_no_file_is_not_placed():
+    files, placed = place([candidate("test_it = 1\n\n\ndef test_it():\n    assert test_it\n")], {})
+    assert (files, placed) == ((), ())
+
+
+def test_tests_that_share_nothing_get_as_many_files_as_it_takes():
+    codes = [f"def data():\n    return {number}\n\n\ndef test_{number}():\n    assert data()\n" for number in range(5)]
+    _, placed = place([candidate(code, f"test_{number}") for number, code in enumerate(codes)], {})
+    assert len({entry.path for entry in placed}) == 5
+
+
+def test_tests_stand_before_a_main_block():
+    existing = f'{EXISTING}\n\nif __name__ == "__main__":\n    main()\n'
+    (file,), _ = place([candidate()], {"tests/test_mod.py": existing})
+    assert file.after.index("def test_it") < file.after.index('if __name__ == "__main__":')
+    assert file.after.endswith("    main()\n")
+
+
+def test_a_file_with_mixed_line_ends_is_left_alone():
+    _, (placed,) = place([candidate()], {"tests/test_mod.py": EXISTING.replace("\n", "\r\n", 2)})
+    assert placed.path == "tests/test_mod_generated.py"
+
+
+def test_a_new_file_is_named_as_the_others_are():
+    assert choose_test_path("src/pkg/mod.py", (), ("tests/a_test.py", "tests/b_test.py"), None) == "tests/mod_test.py"

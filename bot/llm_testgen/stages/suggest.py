@@ -84,6 +84,8 @@ def place(candidates: Sequence[Candidate], files: Mapping[str, str]) -> tuple[tu
             if name is not None:
                 drafts[path] = draft
                 placed.append(Placed(candidate, path, name))
+            if name is not None or not draft.names:
+                # What does not fit into an empty file fits nowhere.
                 break
     written = (TestFile(draft.path, draft.before, _render(draft)) for draft in drafts.values())
     return tuple(written), tuple(placed)
@@ -117,7 +119,10 @@ def _open(path: str, text: str | None) -> _Draft | None:
 def _bindings(node: ast.stmt) -> dict[str, str]:
     """Names that a top-level statement binds, and what each then means."""
     if isinstance(node, ast.Import):
-        return {alias.asname or alias.name.partition(".")[0]: ast.unparse(ast.Import([alias])) for alias in node.names}
+        # Without an alias `import a.b` binds `a`, as `import a.c` does: they go together.
+        plain = {alias.name.partition(".")[0] for alias in node.names if not alias.asname}
+        aliased = {alias.asname: f"import {alias.name}" for alias in node.names if alias.asname}
+        return {name: f"import {name}" for name in plain} | aliased
     if isinstance(node, ast.ImportFrom):
         return {
             alias.asname or alias.name: ast.unparse(ast.ImportFrom(node.module, [alias], node.level))
