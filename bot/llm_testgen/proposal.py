@@ -175,7 +175,7 @@ def coverage_figures(before: DiffCoverage, after: DiffCoverage) -> CoverageFigur
     )
 
 
-def funnel(replies: int, verdicts: Sequence[Verdict]) -> Funnel:
+def funnel(replies: int, verdicts: Sequence[Verdict] | Sequence[VerdictRecord]) -> Funnel:
     """The funnel of all candidates; a reply without a test is a reply and no candidate."""
     candidates = [verdict for verdict in verdicts if verdict.outcome is not Outcome.UNPARSABLE]
     stopped_by = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
@@ -13,7 +14,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from llm_testgen.commands.output import PATCH, PROPOSAL
-from llm_testgen.proposal import Proposal, VerdictRecord
+from llm_testgen.proposal import Funnel, Proposal, VerdictRecord, funnel
 from llm_testgen.records import Outcome
 
 _BAR = 30
@@ -54,23 +55,14 @@ def _funnel_table(proposal: Proposal) -> Table:
             path = target.path
             table.add_row(f"[bold]{escape(path)}[/]")
         verdicts = [verdict for verdict in proposal.verdicts if verdict.target == target.id]
-        table.add_row(f"  {escape(target.id.removeprefix(f'{path}::'))}", *map(str, _counts(verdicts)))
-    funnel = proposal.funnel
-    totals = (getattr(funnel, stage) for stage in _STAGES)
+        table.add_row(f"  {escape(target.id.removeprefix(f'{path}::'))}", *_cells(funnel(0, verdicts)))
     table.add_section()
-    table.add_row(f"all, of {funnel.replies} replies", *map(str, totals), style="bold")
+    table.add_row(f"all, of {proposal.funnel.replies} replies", *_cells(proposal.funnel), style="bold")
     return table
 
 
-def _counts(verdicts: list[VerdictRecord]) -> tuple[int, ...]:
-    """The funnel of one method, in the order of the stages."""
-    outcomes = Counter(verdict.outcome for verdict in verdicts)
-    candidates = len(verdicts) - outcomes[Outcome.UNPARSABLE]
-    built = candidates - outcomes[Outcome.UNSAFE] - outcomes[Outcome.BROKEN]
-    passed = built - outcomes[Outcome.FAILING]
-    stable = passed - outcomes[Outcome.FLAKY]
-    gained = sum(bool(verdict.gained) for verdict in verdicts)
-    return candidates, built, passed, stable, gained, outcomes[Outcome.ACCEPTED]
+def _cells(counted: Funnel) -> Iterator[str]:
+    return (str(getattr(counted, stage)) for stage in _STAGES)
 
 
 def _print_test(console: Console, verdict: VerdictRecord) -> None:
