@@ -393,3 +393,14 @@ def test_the_projects_virtual_environment_comes_before_the_path(tmp_path):
     python.symlink_to(sys.executable)
     assert find_python(tmp_path, None, os.environ["PATH"]) == python
     assert find_python(tmp_path / "none", None, str(python.parent)) == python
+
+
+def test_what_failed_is_told_without_colours_addresses_and_temporary_names(project):
+    project.write("pytest.ini", "[pytest]\naddopts = --color=yes\n")
+    project.commit()
+    code = "def test_it():\n    assert [object(), __file__, '\\x1b[31mred'] == [1]\n"
+    message = run_candidate(project, code).failure.message
+    assert "\x1b" not in message
+    assert "0x…" in message
+    assert "llm-testgen-" not in message
+    assert "test_llm_testgen" not in message

@@ -24,8 +24,9 @@ from llm_testgen.runner.tree import TreeCopy
 
 Relative = Callable[[str], str | None]
 
-# The folder of the copy, the number of a candidate's file, addresses of objects.
+# Colours, the folder of the copy, the number of a candidate's file, addresses of objects.
 _VOLATILE = (
+    (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"/[^\s'\"]*/llm-testgen-[^/\s'\"]+/project/"), ""),
     (re.compile(r"test_llm_testgen_\d+"), "test_candidate"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0x…"),

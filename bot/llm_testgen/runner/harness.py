@@ -222,7 +222,7 @@ def valid(text: str) -> str:
 def pytest_arguments(request: dict[str, Any]) -> list[str]:
     """The request's arguments with those that silence what plugins of the project would do to the run."""
     scratch = request["scratch"]
-    quiet = ["-q", "--maxfail=0", "--continue-on-collection-errors", "--tb=native"]
+    quiet = ["-q", "--maxfail=0", "--continue-on-collection-errors", "--tb=native", "--color=no"]
     # What addopts has pytest write goes where writing is allowed.
     quiet += [f"--override-ini=cache_dir={scratch}/cache", f"--override-ini=log_file={scratch}/log.txt"]
     quiet += [f"--junitxml={scratch}/junit.xml"]
