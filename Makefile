@@ -44,6 +44,8 @@ check: lint test ## Everything that a change must pass
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
 	@$(LOCK) --extra local --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra local --group build -c requirements/dev.txt -o requirements/local.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra bench --group build -c requirements/dev.txt -o requirements/bench.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra tune --group build -c requirements/dev.txt -o requirements/tune.txt $(ARGS) pyproject.toml
 	@$(LOCK) --group build -c requirements/dev.txt -o requirements/base.txt $(ARGS) pyproject.toml
 
 .PHONY: clean

@@ -76,7 +76,7 @@ def test_the_version_has_one_place(metadata):
     assert metadata["Version"] == hatchling("version").strip() == llm_testgen.__version__
 
 
-@pytest.mark.parametrize("name", ["base", "local", "dev"])
+@pytest.mark.parametrize("name", ["base", "local", "bench", "tune", "dev"])
 def test_every_locked_requirement_has_its_hash_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     requirements = [entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#")]
@@ -85,7 +85,9 @@ def test_every_locked_requirement_has_its_hash_and_no_address(name):
     assert "://" not in text
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("base", "local"), ("local", "dev")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("base", "local"), ("local", "dev"), ("base", "bench"), ("base", "tune")]
+)
 def test_the_locks_agree(smaller, larger):
     def pins(name):
         return set(re.findall(r"^\S+==\S+", (ROOT / "requirements" / f"{name}.txt").read_text(), re.MULTILINE))
@@ -97,7 +99,7 @@ def test_the_locks_hold_what_the_project_asks_for():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = {
         "base": project["project"]["dependencies"] + project["dependency-groups"]["build"],
-        "local": project["project"]["optional-dependencies"]["local"],
+        **project["project"]["optional-dependencies"],
         "dev": [entry for entry in project["dependency-groups"]["dev"] if isinstance(entry, str)],
     }
     for name, requirements in asked.items():
