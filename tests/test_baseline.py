@@ -50,7 +50,7 @@ class ScriptedRunner:
         assert self._suite is not None, "the suite was to be left alone"
         return self._suite
 
-    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=()) -> Run:
         raise NotImplementedError(candidate, hash_seed)
 
     async def run_files(self, files: Mapping[str, str]) -> SuiteRun:

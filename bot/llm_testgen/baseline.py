@@ -82,14 +82,17 @@ async def read_baseline(
 
 async def _prepare(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]:
     ready = await runner.prepare()
+    notes = []
     if ready.concession:
-        return ready.statements, (f"tests are run without the project's {ready.concession}: {_line(ready.problem)}",)
-    if ready.problem:
+        notes.append(f"tests are run without the project's {ready.concession}: {_line(ready.problem)}")
+    if ready.cold:
+        notes.append(f"each test is run in a process of its own, which takes longer: {_line(ready.cold)}")
+    if ready.problem and not ready.concession:
         msg = (
             f"pytest cannot run any test of the project: {_line(ready.problem)}; pass another interpreter with --python"
         )
         raise ProjectError(msg)
-    return ready.statements, ()
+    return ready.statements, tuple(notes)
 
 
 def _with_recorded(analysed: CoverageByPath, recorded: Mapping[str, RecordedCoverage]) -> CoverageByPath:

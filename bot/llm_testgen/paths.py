@@ -49,6 +49,11 @@ def is_tooling(path: str) -> bool:
     return pure.name in _TOOLING_FILES or (len(pure.parts) > 1 and pure.parts[0] in _TOOLING_DIRECTORIES)
 
 
+def is_imported(path: str) -> bool:
+    """Whether importing it does no more than define things: no script, nothing that builds or documents."""
+    return PurePosixPath(path).name != "__main__.py" and not is_tooling(path)
+
+
 def main_folder(paths: Sequence[str]) -> str:
     """The folder that most of the files lie in, the deeper one where that is equal; "" for the root or for no files."""
     folders = [str(PurePosixPath(path).parent) for path in paths]

@@ -20,6 +20,7 @@ from llm_testgen.records import (
 )
 from llm_testgen.search import Search
 from llm_testgen.settings import Generation
+from llm_testgen.stages.assure import assure_together
 from llm_testgen.stages.select import select
 from llm_testgen.stages.suggest import Placed, place
 from llm_testgen.tools import Tools
@@ -72,7 +73,7 @@ async def propose(targets: Sequence[ChangedMethod], baseline: Baseline, tools: T
     """
     search = Search(baseline, tools, settings)
     await search.run(targets)
-    verdicts, accepted = select(search.verdicts(), settings.max_tests)
+    verdicts, accepted = select(await assure_together(search.verdicts(), tools.runner), settings.max_tests)
     confirmed = await _confirm(verdicts, accepted, baseline, tools)
     return Result(
         verdicts=confirmed.verdicts,

@@ -13,6 +13,8 @@ from enum import StrEnum
 
 Lines = frozenset[int]
 LinesByPath = Mapping[str, Lines]
+# A line and the one that followed it; negative for leaving a definition, as coverage counts.
+BranchesByPath = Mapping[str, frozenset[tuple[int, int]]]
 
 MODULE_QUALNAME = "<module>"
 
@@ -394,12 +396,14 @@ class Failure:
         message: Its text, shortened.
         line: Line of the candidate's code that raised it or led to it; 0 when unknown.
         phase: ``collect``, ``setup``, ``call`` or ``teardown``.
+        trace: Where it passed through the candidate and the project, outermost first, as ``path:line in name``.
     """
 
     kind: str
     message: str
     line: int
     phase: str
+    trace: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,12 +415,18 @@ class Run:
         failure: Why it did not pass, if it did not.
         covered: Lines of the measured files that it executed.
         seconds: Wall-clock time of the whole run.
+        branches: Branches of the measured files that it took.
+        cpu: Seconds of CPU that its process took; 0 when unknown.
+        memory: Peak of its process's resident memory, in bytes; 0 when unknown.
     """
 
     ending: Ending
     failure: Failure | None = None
     covered: LinesByPath = field(default_factory=dict)
     seconds: float = 0.0
+    branches: BranchesByPath = field(default_factory=dict)
+    cpu: float = 0.0
+    memory: int = 0
 
 
 class Outcome(StrEnum):

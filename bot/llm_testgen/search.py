@@ -11,11 +11,12 @@ from llm_testgen.edges.models import Sampling, TokenBudget
 from llm_testgen.errors import LlmTestgenError, ModelError, PromptRefusedError
 from llm_testgen.records import Candidate, ChangedMethod, Context, Lines, Outcome, Prompt, Reply, Usage, Verdict
 from llm_testgen.settings import Generation
-from llm_testgen.stages.assure import Requirement, assure, unparsable
+from llm_testgen.stages.assure import Requirement, assure, unparsable, unsafe
 from llm_testgen.stages.context import build_context
 from llm_testgen.stages.extract import Names, extract
 from llm_testgen.stages.goals import goals
 from llm_testgen.stages.repair import repair
+from llm_testgen.stages.screen import screen
 from llm_testgen.tools import Tools
 
 _REPLY_TOKENS = 60
@@ -70,6 +71,7 @@ class Search:
     async def run(self, targets: Sequence[ChangedMethod]) -> None:
         """Ask until everything is covered, or attempts, tokens or time are used up."""
         self._pursuits = [self._pursuit(target) for target in targets]
+        self._requirement = replace(self._requirement, targets=tuple(targets))
         try:
             async with asyncio.timeout(self._settings.deadline):
                 for attempt in range(1, self._settings.attempts + 1):
@@ -164,6 +166,9 @@ class Search:
         return reply
 
     async def _judge(self, candidate: Candidate, pursuit: _Pursuit, key: tuple[int, int]) -> None:
+        if reason := screen(candidate):
+            self._record(unsafe(candidate, reason), pursuit, key)
+            return
         verdict = await assure(candidate, self._tools.runner, self._requirement)
         for _ in range(self._settings.repairs):
             mended = repair(verdict, pursuit.names)

@@ -17,6 +17,7 @@ from llm_testgen.records import Candidate, Ending
 from llm_testgen.runner.base import Limits, Project
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
+from llm_testgen.runner.sandbox import detect
 
 PYTHON = Path(sys.executable)
 SOURCE = "import math\n\n\ndef area(r):\n    if r < 0:\n        raise ValueError(r)\n    return math.pi * r * r\n"
@@ -41,9 +42,11 @@ def run(
 
     async def act():
         snapshot = Repository.open(project.root).snapshot("HEAD")
+        found = interpreter or inspect(PYTHON, ENVIRON)
         runner = ColdRunner(
             Project(snapshot, {}, ("src",), measured, "tests"),
-            interpreter or inspect(PYTHON, ENVIRON),
+            found,
+            detect(found, ENVIRON).confinement,
             limits or Limits(seconds=20),
             ENVIRON,
         )

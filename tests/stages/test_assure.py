@@ -18,11 +18,16 @@ class Scripted:
     def __init__(self, *runs: Run) -> None:
         self.runs = runs
         self.seeds: list[int] = []
+        self.trapped: list[str] = []
+        self.ignored: set[str] = set()
 
-    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=()) -> Run:
         assert candidate is CANDIDATE
+        if trapped:
+            self.trapped += [target.qualname for target in trapped]
+            return Run(Ending.PASSED if trapped[0].qualname in self.ignored else Ending.FAILED)
         self.seeds.append(hash_seed)
-        return self.runs[min(hash_seed, len(self.runs) - 1)]
+        return self.runs[min(len(self.seeds), len(self.runs)) - 1]
 
 
 def judge(*runs: Run):
@@ -38,7 +43,7 @@ def test_a_test_that_passes_every_time_and_covers_missing_lines_is_accepted():
     verdict, runner = judge(passed(a={1, 3, 4}))
     assert verdict.outcome is Outcome.ACCEPTED
     assert verdict.gained == {"a.py": frozenset({3, 4})}
-    assert runner.seeds == [0, 1, 2]
+    assert runner.seeds == [0, 1, 0]
     assert len(verdict.runs) == 3
 
 

@@ -16,6 +16,7 @@ from llm_testgen.commands.models import ModelOptions
 from llm_testgen.commands.output import SESSION
 from llm_testgen.commands.propose import ProposeOptions, run_interruptibly, run_propose
 from llm_testgen.edges.gitwrite import create_repository
+from llm_testgen.runner.sandbox import Policy
 from llm_testgen.settings import Generation
 
 
@@ -32,6 +33,7 @@ def demo_options(project: Path, out: Path) -> ProposeOptions:
         prompts=None,
         test_folder=None,
         timeout=20.0,
+        sandbox=Policy.AUTO,
         model=ModelOptions(),
         generation=Generation(),
     )
@@ -56,7 +58,14 @@ def _read(root: Path) -> dict[str, bytes]:
     "--out", metavar="DIR", type=click.Path(path_type=Path), default=".demo", show_default=True, help="For the results."
 )
 @click.option("--model", metavar="NAME", help="Another embedded model, or one of Inference Providers.")
-def demo(*, out: Path, model: str | None) -> None:
+@click.option(
+    "--sandbox",
+    type=click.Choice([policy.value for policy in Policy]),
+    default=Policy.AUTO.value,
+    show_default=True,
+    help="As for propose.",
+)
+def demo(*, out: Path, model: str | None, sandbox: str) -> None:
     """Show it on a sample change: a real model writes tests, each is run and measured."""
     console = Console(emoji=False)  # ":x:" in a test or its reason is text
     with tempfile.TemporaryDirectory(prefix="llm-testgen-demo-") as folder:
@@ -67,5 +76,5 @@ def demo(*, out: Path, model: str | None) -> None:
         out = out.resolve()
         # Each time the model really writes them: nothing is answered from an earlier demo.
         (out / SESSION).unlink(missing_ok=True)
-        options = demo_options(project, out)
+        options = replace(demo_options(project, out), sandbox=Policy(sandbox))
         run_interruptibly(run_propose(replace(options, model=replace(options.model, model=model)), os.environ, console))

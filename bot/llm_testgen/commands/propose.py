@@ -25,7 +25,7 @@ from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
-from llm_testgen.paths import main_folder
+from llm_testgen.paths import is_imported, main_folder
 from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import (
     Proposal,
@@ -40,7 +40,9 @@ from llm_testgen.proposal import (
 from llm_testgen.records import Change, ChangedMethod, Skip, Snapshot
 from llm_testgen.runner.base import Limits, Project, Runner
 from llm_testgen.runner.cold import ColdRunner
-from llm_testgen.runner.interpreter import Interpreter, find_python, inspect
+from llm_testgen.runner.interpreter import find_python, inspect
+from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
+from llm_testgen.runner.warm import WarmRunner, sample_tests
 from llm_testgen.settings import Generation
 from llm_testgen.stages.diff import changed_methods
 from llm_testgen.stages.prompt import Templates, default_templates
@@ -62,6 +64,7 @@ class ProposeOptions:
         prompts: Folder of templates; None for the ones that come along.
         test_folder: Where new test files go when the project has no tests yet.
         timeout: Seconds that one execution of a candidate may take.
+        sandbox: What to do where layers of the sandbox are missing.
         model: Which model to ask.
         generation: How to ask and judge.
     """
@@ -76,6 +79,7 @@ class ProposeOptions:
     prompts: Path | None
     test_folder: str | None
     timeout: float
+    sandbox: Policy
     model: ModelOptions
     generation: Generation
 
@@ -100,7 +104,10 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
     templates = Templates(options.prompts or default_templates())
     checkout = _open_checkout(options)
     change = checkout.change
-    interpreter = inspect(find_python(checkout.repository.root, options.python, environ.get("PATH")), environ)
+    root = checkout.repository.root
+    interpreter = inspect(find_python(root, options.python, environ.get("PATH")), environ, root)
+    sandbox = open_sandbox(options.sandbox, interpreter, environ)
+    hide_memory()
     out = output_folder(options.out or checkout.repository.root / OUTPUT_FOLDER)
     session = Session(out / SESSION)
     async with AsyncExitStack() as stack:
@@ -115,7 +122,10 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
             options.model, environ, progress.download, lambda model: RememberingModel(model, session, address)
         )
         stack.push_async_callback(model.close)
-        runner = _runner(checkout, interpreter, index, options, environ)
+        cold = ColdRunner(
+            _project(checkout, index, options), interpreter, sandbox.confinement, _limits(options), environ
+        )
+        runner = WarmRunner(cold)
         stack.push_async_callback(runner.close)
         baseline, notes = await _baseline(checkout, runner, options, progress)
         targets, settled = _split(change, baseline)
@@ -124,8 +134,6 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         generation = _with_time_left(options.generation, time.monotonic() - started)
         progress.phase("writing tests")
         result = await run_pipeline(targets, baseline, tools, generation)
-    if not interpreter.write_protected:
-        notes = (*notes, "this kernel has no Landlock: tests could write outside their copy of the project")
     proposal = Proposal(
         base=change.base,
         head=change.head,
@@ -138,7 +146,7 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         files=file_records(result.files),
         funnel=funnel(result.replies, result.verdicts),
         usage=usage_record(result.usage, time.monotonic() - started),
-        notes=(*notes, *result.notes),
+        notes=(*sandbox.notes, *notes, *result.notes),
     )
     write_proposal(out, proposal, result.files)
     session.record(change.head, result.verdicts)
@@ -178,22 +186,26 @@ def _require_tests(index: Index, options: ProposeOptions) -> None:
         raise ProjectError(msg)
 
 
-def _runner(
-    checkout: _Checkout, interpreter: Interpreter, index: Index, options: ProposeOptions, environ: Mapping[str, str]
-) -> Runner:
+def _project(checkout: _Checkout, index: Index, options: ProposeOptions) -> Project:
     root = checkout.repository.root
     tracked = frozenset(file.path for file in checkout.snapshot.files)
-    project = Project(
+    measured = measured_paths(checkout.change)
+    return Project(
         snapshot=checkout.snapshot,
         extra={path: root / path for path in checkout.repository.ignored_files() if path not in tracked},
         source_roots=index.source_roots(),
-        measured=measured_paths(checkout.change),
+        measured=measured,
         test_folder=main_folder(index.test_files()) or options.test_folder or "",
+        modules={path: index.module_name(path) for path in measured if is_imported(path)},
+        samples=sample_tests(index.test_files(), checkout.snapshot),
     )
+
+
+def _limits(options: ProposeOptions) -> Limits:
     limits = Limits(seconds=options.timeout)
-    if options.generation.deadline is not None:
-        limits = replace(limits, suite_seconds=min(limits.suite_seconds, options.generation.deadline))
-    return ColdRunner(project, interpreter, limits, environ)
+    if options.generation.deadline is None:
+        return limits
+    return replace(limits, suite_seconds=min(limits.suite_seconds, options.generation.deadline))
 
 
 async def _baseline(
@@ -292,6 +304,13 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--max-tokens", type=_POSITIVE, help="Spend at most so many tokens, in and out.")
 @click.option("--deadline", type=_Seconds(), metavar="SECONDS", help="Stop trying after so long.")
 @click.option("--timeout", type=_Seconds(), default=20.0, show_default=True, help="Seconds per test run.")
+@click.option(
+    "--sandbox",
+    type=click.Choice([policy.value for policy in Policy]),
+    default=Policy.AUTO.value,
+    show_default=True,
+    help="Use what this machine has, or refuse where a layer is missing, or run unconfined.",
+)
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the model's sampling.")
 @click.option(
@@ -317,6 +336,7 @@ def propose(  # noqa: PLR0913 - one parameter for each option
     max_tokens: int | None,
     deadline: float | None,
     timeout: float,
+    sandbox: str,
     temperature: float,
     seed: int,
     context_tokens: int,
@@ -333,6 +353,7 @@ def propose(  # noqa: PLR0913 - one parameter for each option
         prompts=prompts,
         test_folder=test_folder,
         timeout=timeout,
+        sandbox=Policy(sandbox),
         model=ModelOptions(model=model, endpoint=endpoint, replay=replay, record=record),
         generation=Generation(
             attempts=attempts,

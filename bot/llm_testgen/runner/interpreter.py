@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,25 +16,42 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llm_testgen.errors import ProjectError, UsageError
+from llm_testgen.runner.launcher import GUEST, confined_command
 
-HARNESS = Path(__file__).with_name("harness.py")
 _OLDEST_PYTHON = (3, 9)
 # The bot's own coverage, which an interpreter that has none is lent, needs this much.
 _OLDEST_FOR_LENT_COVERAGE = (3, 10)
 _PROBE_SECONDS = 60
+_PIECE = 1 << 16
 # What a test may need to find its interpreter, its libraries and its language; never a secret.
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT")
 
 
+_WIDEST = 2
+_BARE_PROBE = (
+    "import json, platform, sys;"
+    "print(json.dumps({'python': platform.python_version(), 'prefixes': [sys.base_prefix, sys.base_exec_prefix]}))"
+)
+
+
+class _BareProbe(BaseModel):
+    """What an interpreter says of itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    python: str
+    prefixes: tuple[Path, ...]
+
+
 class _Probe(BaseModel):
-    """The harness's answer to a probe."""
+    """The guest's answer to a probe."""
 
     model_config = ConfigDict(frozen=True)
 
     python: str
     pytest: str | None
     coverage: str | None
-    landlock: bool
+    path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +62,13 @@ class Interpreter:
         path: What to start.
         version: Of Python, such as ``3.11.7``.
         has_coverage: Whether coverage is installed in it; if not, ours is lent to it for the run.
-        write_protected: Whether this kernel keeps what it runs from writing outside its copy of the tree.
+        folders: What it must be able to read: its installation, its virtual environment, what it imports from.
     """
 
     path: Path
     version: str
     has_coverage: bool
-    write_protected: bool
+    folders: tuple[Path, ...]
 
 
 def find_python(root: Path, named: str | None, search_path: str | None) -> Path:
@@ -76,61 +94,118 @@ def find_python(root: Path, named: str | None, search_path: str | None) -> Path:
     raise UsageError(msg)
 
 
-def inspect(python: Path, environ: Mapping[str, str]) -> Interpreter:
+def inspect(python: Path, environ: Mapping[str, str], checkout: Path | None = None) -> Interpreter:
     """Ask an interpreter what it is.
+
+    Args:
+        python: What to start.
+        environ: The bot's own environment.
+        checkout: What it imports from there is not its own: a copy takes its place.
 
     Raises:
         UsageError: It does not start, or is older than Python 3.9.
         ProjectError: It has no pytest.
     """
-    with tempfile.TemporaryDirectory(prefix="llm-testgen-probe-") as folder:
-        answer = _probe(python, Path(folder), environ)
-    version = tuple(map(int, answer.python.split(".")[:2]))
+    bare = _bare_probe(python, environ)
+    version = tuple(map(int, bare.python.split(".")[:2]))
     if version < _OLDEST_PYTHON:
-        msg = f"{python} is Python {answer.python}, but tests need 3.9 or later; pass another --python"
+        msg = f"{python} is Python {bare.python}, but tests need 3.9 or later; pass another --python"
         raise UsageError(msg)
+    answer = _site_probe(python, environ)
     if answer.pytest is None:
         msg = f"{python} has no pytest: run '{python} -m pip install pytest', or pass another interpreter with --python"
         raise ProjectError(msg)
     if answer.coverage is None and version < _OLDEST_FOR_LENT_COVERAGE:
         msg = f"{python} has no coverage: run '{python} -m pip install coverage', or pass another --python"
         raise ProjectError(msg)
-    return Interpreter(python, answer.python, answer.coverage is not None, answer.landlock)
+    installed = [*bare.prefixes, *_own_environment(python)]
+    folders = (*installed, *_imported_from(answer.path, installed, checkout))
+    return Interpreter(python, answer.python, answer.coverage is not None, tuple(dict.fromkeys(folders)))
 
 
-def _probe(python: Path, folder: Path, environ: Mapping[str, str]) -> _Probe:
-    result = folder / "result.json"
-    stderr = ""
+def _bare_probe(python: Path, environ: Mapping[str, str]) -> _BareProbe:
+    """What an interpreter says of itself before it looks at anything that was installed into it."""
+    answer, said = _run([python, "-I", "-S", "-c", _BARE_PROBE], environ)
     try:
-        finished = subprocess.run(
-            [python, HARNESS],
-            input=json.dumps({"mode": "probe", "result": str(result)}),
-            text=True,
-            errors="replace",
-            capture_output=True,
-            cwd=folder,
-            env=environment(environ, folder),
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
-        stderr = finished.stderr.strip().rpartition("\n")[2]
-        return _Probe.model_validate_json(result.read_bytes())
-    except (OSError, subprocess.TimeoutExpired, ValidationError) as error:
-        said = f" ({stderr})" if stderr else ""
-        msg = f"{python} does not work as a Python interpreter of version 3.9 or later{said}; pass another --python"
-        raise UsageError(msg) from error
+        return _BareProbe.model_validate_json(answer)
+    except ValidationError as error:
+        raise _no_interpreter(python, said) from error
+
+
+def _site_probe(python: Path, environ: Mapping[str, str]) -> _Probe:
+    """What an interpreter says with all that starts with it, confined as far as that can be done by now."""
+    ours, its = socket.socketpair()
+    with ours, its, tempfile.TemporaryDirectory(prefix="llm-testgen-probe-") as folder:
+        command = confined_command([str(python), str(GUEST / "__main__.py")], Path(folder))
+        ours.sendall(b'{"mode": "probe"}\n')
+        _, said = _run(command, environ, its.fileno(), Path(folder))
+        its.close()
+        answer = received(ours)
+    try:
+        return _Probe.model_validate_json(answer)
+    except ValidationError as error:
+        raise _no_interpreter(python, said) from error
+
+
+def _run(
+    command: Sequence[str | Path],
+    environ: Mapping[str, str],
+    given: int = subprocess.DEVNULL,
+    folder: Path | None = None,
+) -> tuple[str, str]:
+    """What a command prints, and the last line of what it complains of."""
+    with tempfile.TemporaryDirectory(prefix="llm-testgen-probe-") as scratch:
+        for name in ("home", "tmp"):
+            (Path(scratch) / name).mkdir()
+        try:
+            finished = subprocess.run(
+                command,
+                text=True,
+                errors="replace",
+                cwd=folder or scratch,
+                env=environment(environ, Path(scratch)),
+                stdin=given,
+                capture_output=True,
+                timeout=_PROBE_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return "", str(error)
+    return finished.stdout, finished.stderr.strip().rpartition("\n")[2]
+
+
+def _no_interpreter(python: Path, said: str) -> UsageError:
+    reason = f" ({said})" if said else ""
+    msg = f"{python} does not work as a Python interpreter of version 3.9 or later{reason}; pass another --python"
+    return UsageError(msg)
+
+
+def _own_environment(python: Path) -> list[Path]:
+    """The virtual environment that an interpreter belongs to, if it does."""
+    folder = python.parent.parent
+    return [folder] if (folder / "pyvenv.cfg").is_file() else []
+
+
+def _imported_from(entries: Sequence[str], installed: Sequence[Path], checkout: Path | None) -> list[Path]:
+    """Folders on the import path that lie outside the installation, such as packages installed to be edited."""
+    found = []
+    for path in map(Path, entries):
+        inside = any(path.is_relative_to(folder) for folder in installed)
+        ours = checkout is not None and path.is_relative_to(checkout)
+        hidden = any(part.startswith(".") for part in path.parts)
+        # An entry may be written by whoever wrote the project: it must not open a home folder, or the machine.
+        wide = len(path.parts) <= _WIDEST or path in {Path.home(), Path(tempfile.gettempdir())}
+        if path.is_absolute() and not (inside or ours or hidden or wide) and path.exists():
+            found.append(path)
+    return found
 
 
 def environment(environ: Mapping[str, str], scratch: Path, import_path: tuple[Path, ...] = ()) -> dict[str, str]:
     """The environment of what runs: an allow-list, and a home and a temporary folder of its own."""
-    home = scratch / "home"
-    temporary = scratch / "tmp"
-    for folder in (home, temporary):
-        folder.mkdir(parents=True, exist_ok=True)
     return {
         **{name: environ[name] for name in _PASSED_ON if name in environ},
-        "HOME": str(home),
-        "TMPDIR": str(temporary),
+        "HOME": str(scratch / "home"),
+        "TMPDIR": str(scratch / "tmp"),
         "PYTHONPATH": os.pathsep.join(map(str, import_path)),
         "PYTHONUTF8": "1",
         # Threads of numeric libraries would compete with the other runs for the same cores.
@@ -138,6 +213,16 @@ def environment(environ: Mapping[str, str], scratch: Path, import_path: tuple[Pa
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
     }
+
+
+def received(channel: socket.socket) -> bytes:
+    """All that comes from a process that has ended."""
+    pieces = []
+    # It may have ended without reading what it was asked.
+    with contextlib.suppress(ConnectionResetError):
+        while piece := channel.recv(_PIECE):
+            pieces.append(piece)
+    return b"".join(pieces)
 
 
 def lend_coverage(folder: Path) -> Path:

@@ -27,13 +27,16 @@ class TreeCopy:
     """The files of a snapshot, and ignored ones that imports need, in a temporary folder.
 
     Attributes:
+        home: The temporary folder that holds everything.
         root: The copy's root; what runs sees it as the project.
-        scratch: Beside it, where runs may write.
-        home: The temporary folder that holds both.
+        lower: Where the untouched copy is seen when ``root`` is a fresh layer above it.
+        box: Where runs may write, or where memory to write to is mounted for them.
+        tools: What runs are started with: the guest, and a coverage to lend.
+        mount: An empty folder to build a file system in.
     """
 
-    def __init__(self, snapshot: Snapshot, extra: Mapping[str, Path]) -> None:
-        """Write the copy.
+    def __init__(self, snapshot: Snapshot, extra: Mapping[str, Path], owner: tuple[int, int] | None = None) -> None:
+        """Write the copy, for the user that will run it where that is not the own one.
 
         Raises:
             ProjectError: The temporary folder cannot take it.
@@ -44,14 +47,21 @@ class TreeCopy:
         self.home = Path(os.path.realpath(tempfile.mkdtemp(prefix="llm-testgen-")))
         # The folder's name is what tests of relative paths and pytest's own reports show: a plain one.
         self.root = self.home / "project"
-        self.scratch = self.home / "scratch"
+        self.lower = self.home / "lower"
+        self.box = self.home / "box"
+        self.tools = self.home / "bin"
+        self.mount = self.home / "root"
+        self._owner = owner
         try:
-            self.scratch.mkdir()
-            self.root.mkdir()
+            for folder in (self.root, self.lower, self.box, self.tools, self.mount):
+                folder.mkdir()
+            if owner is not None:
+                self.home.chmod(0o711)  # the other user has to get to what it may read
             for file in snapshot.files:
                 self._write_file(file)
             for path, source in extra.items():
                 self._write(path, source.read_bytes())
+            self.give(self.root, self.box, *self.root.rglob("*"))
         except OSError as error:
             self.delete()
             msg = f"cannot copy the project to {self.home}: {error.strerror}; free some room or set TMPDIR"
@@ -105,7 +115,14 @@ class TreeCopy:
         """Write one more file into the copy; `restore` takes it out again."""
         target = self._target(path)
         target.write_text(text, encoding="utf-8", newline="")
+        self.give(target)
         return target
+
+    def give(self, *paths: Path) -> None:
+        """Hand files and folders to the user that runs things."""
+        if self._owner is not None:
+            for path in paths:
+                os.chown(path, *self._owner, follow_symlinks=False)
 
     def delete(self) -> None:
         """Remove the copy and everything beside it."""

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from llm_testgen.records import Candidate, Ending, Failure, LinesByPath, Outcome, Reply, Run, Verdict
+from llm_testgen.records import (
+    Candidate,
+    ChangedMethod,
+    Ending,
+    Failure,
+    Lines,
+    LinesByPath,
+    Outcome,
+    Reply,
+    Run,
+    Verdict,
+)
 
 _REASON_LENGTH = 300
+# Repeats take turns between two orders of sets and dictionaries of strings: each order takes warm interpreters.
+_HASH_SEEDS = 2
 
 
 class Executes(Protocol):
     """What the chain needs of a runner."""
 
-    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
-        """One candidate alone."""
+    async def run_candidate(
+        self, candidate: Candidate, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()
+    ) -> Run:
+        """One candidate alone; the trapped methods raise when they are used."""
+
+    async def run_together(self, candidates: Sequence[Candidate], *, hash_seed: int) -> tuple[Run, ...]:
+        """Several candidates in one process, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +43,24 @@ class Requirement:
 
     Attributes:
         missing: Changed lines that hold a statement and that no existing test executes.
-        repeats: How often it must pass again, each time with another hash seed.
+        repeats: How often it must pass again, with another hash seed and with the first in turn.
+        targets: The methods that hold the missing lines.
     """
 
     missing: LinesByPath
     repeats: int = 2
+    targets: tuple[ChangedMethod, ...] = ()
 
 
 async def assure(candidate: Candidate, runner: Executes, requirement: Requirement) -> Verdict:
-    """Judge one candidate: builds, passes, stable, gains; the first filter that it fails gives the outcome."""
+    """Judge one candidate: builds, passes, stable, gains, proves; the first filter that it fails gives the outcome."""
     first = await runner.run_candidate(candidate, hash_seed=0)
     if first.ending is Ending.NOT_COLLECTED:
         return Verdict(candidate, Outcome.BROKEN, explain(first.failure), runs=(first,))
     if first.ending is not Ending.PASSED:
         reason = "the test was skipped" if first.ending is Ending.SKIPPED else explain(first.failure)
         return Verdict(candidate, Outcome.FAILING, reason, runs=(first,))
-    seeds = range(1, requirement.repeats + 1)
+    seeds = [repeat % _HASH_SEEDS for repeat in range(1, requirement.repeats + 1)]
     async with asyncio.TaskGroup() as tasks:
         repeating = [tasks.create_task(runner.run_candidate(candidate, hash_seed=seed)) for seed in seeds]
     again = [task.result() for task in repeating]
@@ -51,7 +71,82 @@ async def assure(candidate: Candidate, runner: Executes, requirement: Requiremen
     gained = gain(runs, requirement.missing)
     if not gained:
         return Verdict(candidate, Outcome.NO_GAIN, "executes no changed line that was not covered", runs=runs)
-    return Verdict(candidate, Outcome.ACCEPTED, gained=gained, runs=runs)
+    proven, unproven = await _trap(candidate, gained, requirement.targets, runner)
+    if not proven:
+        reason = f"passes even when {unproven} raises instead of running"
+        return Verdict(candidate, Outcome.VACUOUS, reason, runs=runs)
+    return Verdict(candidate, Outcome.ACCEPTED, gained=proven, runs=runs)
+
+
+async def _trap(
+    candidate: Candidate, gained: LinesByPath, targets: Sequence[ChangedMethod], runner: Executes
+) -> tuple[LinesByPath, str]:
+    """The gained lines that the candidate has not only claimed to execute, and a method of the others.
+
+    What a candidate reports about itself is a claim: code in the same process can invent coverage and a passed test.
+    But it cannot know that a method that it never called would have raised.
+    """
+    unproven: dict[str, Lines] = {}
+    name = ""
+    for target in targets:
+        lines = gained.get(target.path, frozenset()) & target.lines
+        if not lines:
+            continue
+        run = await runner.run_candidate(candidate, hash_seed=0, trapped=(target,))
+        if run.ending in {Ending.PASSED, Ending.SKIPPED}:
+            unproven[target.path] = unproven.get(target.path, frozenset()) | lines
+            name = target.qualname
+    left = {path: lines - unproven.get(path, frozenset()) for path, lines in gained.items()}
+    return {path: lines for path, lines in left.items() if lines}, name
+
+
+async def assure_together(verdicts: Sequence[Verdict], runner: Executes) -> list[Verdict]:
+    """Judge accepted candidates once more, side by side: what one does to the process must not fail another.
+
+    They run in one process in their order, and in another in the reverse order with another hash seed. Where one
+    fails, the one before it that makes it fail is found and refused; where no single one does, the failing one is.
+
+    Args:
+        verdicts: Of any outcome; only accepted ones are looked at.
+        runner: What executes them.
+
+    Returns:
+        The same verdicts in the same order, some of the accepted ones now flaky.
+    """
+    judged = list(verdicts)
+    folders: dict[str, list[int]] = {}
+    for index, verdict in enumerate(judged):
+        if verdict.outcome is Outcome.ACCEPTED:
+            path = verdict.candidate.reply.prompt.context.test_path
+            folders.setdefault(path.rpartition("/")[0], []).append(index)
+    for indices in folders.values():
+        while len(indices) > 1 and (found := await _unsociable([judged[index] for index in indices], runner)):
+            position, reason = found
+            index = indices.pop(position)
+            judged[index] = replace(judged[index], outcome=Outcome.FLAKY, reason=reason)
+    return judged
+
+
+async def _unsociable(verdicts: Sequence[Verdict], runner: Executes) -> tuple[int, str] | None:
+    """The position of one that does not get along with the others, and why; None when all do."""
+    candidates = [verdict.candidate for verdict in verdicts]
+    for hash_seed, order in enumerate((range(len(candidates)), range(len(candidates) - 1, -1, -1))):
+        runs = await runner.run_together([candidates[position] for position in order], hash_seed=hash_seed)
+        for place, run in enumerate(runs):
+            if run.ending is Ending.PASSED:
+                continue
+            victim = order[place]
+            for culprit in order[:place]:
+                pair = (candidates[culprit], candidates[victim])
+                if (await runner.run_together(pair, hash_seed=hash_seed))[-1].ending is not Ending.PASSED:
+                    return culprit, f"after it {candidates[victim].name} fails: {explain(run.failure)}"
+            return victim, f"fails after other tests: {explain(run.failure)}"
+    return None
+
+
+def unsafe(candidate: Candidate, reason: str) -> Verdict:
+    """The verdict on a candidate that must not be run."""
+    return Verdict(candidate, Outcome.UNSAFE, reason)
 
 
 def unparsable(reply: Reply) -> Verdict:
