@@ -17,7 +17,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: $(VENV)/.local.stamp ## Write tests for a sample change with the embedded model (ARGS="--out DIR")
@@ -39,6 +39,10 @@ lint: $(VENV)/.dev.stamp ## Check style and types
 
 .PHONY: check
 check: lint test ## Everything that a change must pass
+
+.PHONY: bench-runner
+bench-runner: $(VENV)/.base.stamp ## Measure what running a candidate costs, here and elsewhere (ARGS="--json FILE")
+	@$(BIN)/llm-testgen bench runner $(ARGS)
 
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1] / "bot" / PACKAGE
 GUEST = "runner/guest/"
 
 # The shared vocabulary, which every other part may use.
-FOUNDATION = frozenset({"errors", "paths", "proposal", "records", "shapes", "source", "statements"})
+FOUNDATION = frozenset(
+    {"errors", "hazards", "names", "paths", "proposal", "records", "scopes", "shapes", "source", "statements"}
+)
 BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
 PIPELINE = frozenset({"baseline", "knowledge", "pipeline", "search", "tools"})
@@ -26,9 +28,12 @@ BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"settings"}
 # modules may import each other, but for SEPARATE ones.
 MAY_IMPORT = {
     "errors": frozenset(),
+    "hazards": FOUNDATION,
+    "names": FOUNDATION,
     "paths": frozenset(),
     "proposal": FOUNDATION,
     "records": FOUNDATION,
+    "scopes": FOUNDATION,
     "shapes": FOUNDATION,
     "source": FOUNDATION,
     "statements": FOUNDATION,

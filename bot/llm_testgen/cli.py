@@ -43,6 +43,7 @@ SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
         "propose": Subcommand("llm_testgen.commands.propose", "propose", "Write tests for a change, and prove them."),
         "demo": Subcommand("llm_testgen.commands.demo", "demo", "Show it on a sample change, with the embedded model."),
         "index": Subcommand("llm_testgen.commands.index", "index", "Build a project's index, and show what it holds."),
+        "bench": Subcommand("llm_testgen.bench.cli", "bench", "Measure the tool, beside other ways of doing the same."),
         "doctor": Subcommand("llm_testgen.commands.doctor", "doctor", "Show what confines tests on this machine."),
         "models": Subcommand("llm_testgen.commands.models", "models", "List the embedded models, or fetch one."),
     }

@@ -151,6 +151,21 @@ def test_a_control_group_bounds_memory_and_is_removed():
 
 
 @linux
+def test_groups_that_a_killed_run_left_behind_are_removed():
+    group = ControlGroup.make(256 << 20, 50)
+    if group is None:
+        pytest.skip("no control groups can be made here")
+    left = [folder.with_name("llm-testgen-999999999-1") for folder in group.folders]
+    for folder in left:
+        folder.mkdir()
+    another = ControlGroup.make(256 << 20, 50)
+    assert not any(folder.exists() for folder in left)
+    assert all(folder.exists() for folder in group.folders)
+    for made in (group, another):
+        made.delete()
+
+
+@linux
 def test_the_bot_hides_its_memory():
     code = "from llm_testgen.runner.sandbox import hide_memory; hide_memory(); import os; print(os.stat('/proc/self/environ').st_uid)"
     if os.geteuid() == 0:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 _MOUNT = Path("/sys/fs/cgroup")
+_NAME = "llm-testgen"
 _PROCESSES = "cgroup.procs"
 # Not every kernel counts swap.
 _OPTIONAL = frozenset({"memory.swap.max"})
@@ -44,7 +45,8 @@ class ControlGroup:
         made: list[Path] = []
         try:
             for parent, bounds in _parents(memory, processes):
-                folder = parent / f"llm-testgen-{os.getpid()}-{next(_NUMBERS)}"
+                _remove_stale(parent)
+                folder = parent / f"{_NAME}-{os.getpid()}-{next(_NUMBERS)}"
                 folder.mkdir()
                 made.append(folder)
                 for name, value in bounds.items():
@@ -71,6 +73,14 @@ class ControlGroup:
                         time.sleep(_PAUSE_SECONDS)
                         continue
                 break
+
+
+def _remove_stale(parent: Path) -> None:
+    """Remove the groups of runs that were killed before they could."""
+    for folder in parent.glob(f"{_NAME}-*-*"):
+        if not Path("/proc", folder.name.split("-")[-2]).exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _parents(memory: int, processes: int) -> Iterator[tuple[Path, dict[str, int]]]:

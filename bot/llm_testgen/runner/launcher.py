@@ -26,6 +26,8 @@ _DEVICE_LINKS = {
 }
 # What of /proc tells about the machine, and nothing about its other processes.
 _MACHINE = ("cpuinfo", "meminfo", "stat", "version", "filesystems", "loadavg", "uptime", "sys")
+# The supervisor is the first process of the namespaces, the guest the second.
+PROTECTED_INSIDE = (1, 2)
 _BOX_BYTES = 256 << 20
 _BOX_FILES = 65_536
 
@@ -119,6 +121,7 @@ def launch_command(confinement: Confinement, tree: TreeCopy, start: Start) -> li
         "root": str(tree.mount),
         "steps": _steps(confinement, tree),
         "resets": start.serves and isolated,
+        "protected": PROTECTED_INSIDE if start.serves and isolated else (),
         "interrupt_after": start.interrupt_after,
         "groups": list(start.groups),
         "folder": str(tree.root),
@@ -167,6 +170,7 @@ def _plan(confinement: Confinement) -> dict[str, object]:
         "tcp": confinement.isolated,
         "outside": False,
         "sockets": confinement.isolated if confinement.seccomp else None,
+        "protected": (),
         "interrupt_after": None,
     }
 

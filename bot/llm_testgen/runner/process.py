@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+_PATIENCE_SECONDS = 1.0
 _MOST_ANSWER = 32 << 20
 _LAST_OUTPUT = 4096
 _ERROR = re.compile(r"\w*(Error|Exception)\b|\berror:")
@@ -33,6 +34,7 @@ class Guest:
         self._reader = reader
         self._writer = writer
         self._output = output
+        self._answered = False
 
     @classmethod
     async def start(cls, command: Sequence[str], folder: Path, environment: Mapping[str, str], output: Path) -> Self:
@@ -68,9 +70,11 @@ class Guest:
             try:
                 self._writer.write(json.dumps(request).encode() + b"\n")
                 await self._writer.drain()
-                return await self._reader.readline() or None
+                answer = await self._reader.readline()
             except (OSError, ValueError):
                 return None
+        self._answered = bool(answer)
+        return answer or None
 
     async def receive(self, seconds: float) -> bytes | None:
         """What it says next without being asked; None as for `ask`.
@@ -92,6 +96,11 @@ class Guest:
     async def end(self) -> None:
         """End it and all of its group; in namespaces of its own nothing at all survives."""
         self._writer.close()
+        if self._answered:
+            # It ends by itself, and what it took is then known to whoever waits for it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()

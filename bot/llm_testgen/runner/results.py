@@ -48,9 +48,26 @@ class FileRecord(BaseModel):
     branches: frozenset[tuple[int, int]]
     statements: frozenset[int] | None = None
 
+    def joined(self, other: FileRecord) -> FileRecord:
+        """What ran in either."""
+        return FileRecord.model_construct(
+            executed=self.executed | other.executed,
+            branches=self.branches | other.branches,
+            statements=self.statements,
+        )
+
 
 class Result(BaseModel):
-    """What a pytest session reports."""
+    """What a pytest session reports.
+
+    Attributes:
+        exit: pytest's exit code.
+        outcomes: How each test ended, by path and name.
+        failures: The first failures.
+        collect_errors: Files that could not be collected.
+        files: What ran.
+        touched: Modules that it imported, or would have if they had not been imported ahead.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,6 +76,7 @@ class Result(BaseModel):
     failures: tuple[FailureRecord, ...]
     collect_errors: int
     files: dict[str, FileRecord]
+    touched: tuple[str, ...] = ()
 
 
 class Untrappable(BaseModel):
@@ -101,6 +119,17 @@ class Ready(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     threads: int
+    always: dict[str, FileRecord]
+    credits: dict[str, dict[str, FileRecord]]
+
+    def complete(self, result: Result) -> Result:
+        """A result with what importing the touched modules executed."""
+        files = dict(result.files)
+        for credit in (self.always, *(self.credits.get(name, {}) for name in result.touched)):
+            for path, more in credit.items():
+                known = files.get(path)
+                files[path] = known.joined(more) if known else more
+        return result.model_copy(update={"files": files})
 
 
 class Greeting(BaseModel):
@@ -163,8 +192,9 @@ def as_run(result: Result, seconds: float, relative: Relative, said: str = "") -
     if ending is not Ending.PASSED:
         failures = _failures(result.failures)
         failure = failures[0] if failures else _no_failure(result, timeless(said))
-    covered = {path: file.executed for path, file in _by_path(result, relative).items()}
-    branches = {path: file.branches for path, file in _by_path(result, relative).items() if file.branches}
+    files = _by_path(result, relative)
+    covered = {path: file.executed for path, file in files.items()}
+    branches = {path: file.branches for path, file in files.items() if file.branches}
     return Run(ending, failure, covered, seconds, branches)
 
 

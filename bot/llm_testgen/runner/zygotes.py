@@ -13,7 +13,7 @@ from llm_testgen.errors import ProjectError
 from llm_testgen.runner import results
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.guest import landlock
-from llm_testgen.runner.launcher import Start, launch_command, readable
+from llm_testgen.runner.launcher import PROTECTED_INSIDE, Start, launch_command, readable
 from llm_testgen.runner.process import Guest
 
 # Importing a large project and its plugins; a zygote that takes longer is no help.
@@ -21,8 +21,6 @@ _START_SECONDS = 120.0
 # What a zygote needs beyond the candidate's own time to clean up after it.
 _GRACE_SECONDS = 10.0
 _NOTHING = "def test_nothing():\n    pass\n"
-# The supervisor is the first process of the namespaces, the zygote the second.
-_PROTECTED_INSIDE = (1, 2)
 _SPARE = 2
 _OWN_MEMORY = 1 << 30
 
@@ -42,12 +40,13 @@ class Kind:
 class Zygote:
     """One started zygote; it runs one request at a time."""
 
-    def __init__(self, kind: Kind, number: int, guest: Guest, resources: AsyncExitStack) -> None:
+    def __init__(self, kind: Kind, number: int, guest: Guest, ready: results.Ready, resources: AsyncExitStack) -> None:
         """Take over a started guest."""
         self.kind = kind
         self._number = number
         self.alive = True
         self._guest = guest
+        self._ready = ready
         self._resources = resources
 
     @classmethod
@@ -82,15 +81,17 @@ class Zygote:
             if greeting.ready.threads > 1:
                 msg = "importing the project starts threads, which do not survive a fork"
                 raise ZygoteError(msg)
-            return cls(kind, number, guest, stack.pop_all())
+            return cls(kind, number, guest, greeting.ready, stack.pop_all())
 
     @staticmethod
     def _first_request(cold: ColdRunner, scratch: Path, anchor: str) -> dict[str, object]:
         confinement = cold.confinement
         isolated = confinement.isolated
-        protects = confinement.seccomp
+        scoped = confinement.landlock and landlock.abi() >= landlock.SCOPES_SINCE
+        # Where Landlock keeps children from signalling the zygote, they need no filter of their own.
+        protects = confinement.seccomp and not (isolated and scoped)
         limits = {"memory": cold.limits.memory, "file": cold.limits.file}
-        if isolated and protects:
+        if isolated and confinement.seccomp:
             limits["processes"] = cold.limits.processes
         return {
             "mode": "serve",
@@ -105,8 +106,8 @@ class Zygote:
             "limits": limits,
             "landlock": confinement.landlock,
             "readable": None if isolated else readable(confinement, cold.tree, processes=False),
-            "protected": (_PROTECTED_INSIDE if isolated else ()) if protects else None,
-            "strict_signals": protects and not isolated and landlock.abi() < landlock.SCOPES_SINCE,
+            "protected": (PROTECTED_INSIDE if isolated else ()) if protects else None,
+            "strict_signals": protects and not isolated and not scoped,
         }
 
     async def ask(self, request: Mapping[str, object], seconds: float) -> results.Answer | None:
@@ -116,7 +117,9 @@ class Zygote:
         except TimeoutError:
             answer = None
         self.alive = answer is not None
-        return answer
+        if answer is None or not isinstance(answer.result, results.Result):
+            return answer
+        return answer.model_copy(update={"result": self._ready.complete(answer.result)})
 
     def name(self, position: int) -> str:
         """A path for the test file at a position of a request, from 1: its own, and the same each time."""

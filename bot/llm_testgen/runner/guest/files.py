@@ -19,7 +19,9 @@ _KINDS = {
 def write_files(files: Mapping[str, str]) -> None:
     """Put test files where they belong, in the place of what stands there."""
     for path, text in files.items():
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        folder = os.path.dirname(path)
+        if folder and not os.path.isdir(folder):
+            os.makedirs(folder)
         with open(path, "w", encoding="utf-8", newline="") as file:
             file.write(text)
 

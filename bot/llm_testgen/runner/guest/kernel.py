@@ -49,6 +49,7 @@ _MOUNT_ATTR_RDONLY_NOSUID = 0x3
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 IS_LINUX = sys.platform.startswith("linux")
+_ZERO = ctypes.c_ulong(0)
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,8 +69,8 @@ def checked(result: int, call: str) -> int:
 
 def prctl(option: int, *arguments: int) -> None:
     """Set an attribute of this process."""
-    given = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
-    checked(libc.prctl(option, *given), "prctl")
+    first, second = (*arguments, 0, 0)[:2]
+    checked(libc.prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), _ZERO, _ZERO), "prctl")
 
 
 def die_with_parent() -> None:

@@ -43,12 +43,34 @@ def restrict(
 ) -> None:
     """Take rights from this process and all that it will start, for good; what is taken twice stays taken.
 
+    The arguments are those of `make_ruleset`.
+    """
+    ruleset = make_ruleset(readable=readable, writable=writable, tcp=tcp, outside=outside)
+    if ruleset is not None:
+        try:
+            enter(ruleset)
+        finally:
+            os.close(ruleset)
+
+
+def make_ruleset(
+    *,
+    readable: Sequence[str] | None = None,
+    writable: Sequence[str] | None = None,
+    tcp: bool = True,
+    outside: bool = True,
+) -> int | None:
+    """What `enter` takes away, as an open file that children inherit.
+
     Args:
         readable: Files and folders that it may still read and execute; None takes nothing away.
         writable: Files and folders that it may still change, and read; None takes nothing away.
         tcp: Whether it may use TCP; kernels before 6.7 cannot take that away.
         outside: Whether it may signal processes that it did not start, and talk to abstract Unix sockets of others;
             kernels before 6.12 cannot take that away.
+
+    Returns:
+        Its descriptor; None where there is nothing to take away.
 
     Raises:
         OSError: The kernel has no Landlock.
@@ -62,16 +84,18 @@ def restrict(
     if version >= SCOPES_SINCE:
         attributes.append(0 if outside else _SCOPES)
     if not any(attributes):
-        return  # the kernel knows no such right, and takes no empty set of them
+        return None  # the kernel knows no such right, and takes no empty set of them
     structure = kernel.packed(f"={len(attributes)}Q", *attributes)
     ruleset = kernel.checked(kernel.libc.syscall(_CREATE_RULESET, structure, len(structure), 0), "landlock")
-    try:
-        _allow(ruleset, readable or (), _READ)
-        _allow(ruleset, writable or (), handled)
-        kernel.forbid_new_privileges()
-        kernel.checked(kernel.libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock")
-    finally:
-        os.close(ruleset)
+    _allow(ruleset, readable or (), _READ)
+    _allow(ruleset, writable or (), handled)
+    return ruleset
+
+
+def enter(ruleset: int) -> None:
+    """Take the rights from this process."""
+    kernel.forbid_new_privileges()
+    kernel.checked(kernel.libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock")
 
 
 def _allow(ruleset: int, paths: Iterable[str], rights: int) -> None:

@@ -14,7 +14,8 @@ The plan::
      "resets": whether the guest may ask for a fresh copy,
      "drops": whether it gives up capabilities,
      "readable": [paths] or null for no Landlock, "writable": [paths], "tcp": bool, "outside": bool,
-     "sockets": bool or null for no seccomp, "interrupt_after": seconds until the guest gets SIGTERM, or null,
+     "sockets": bool or null for no seccomp, "protected": [pids that nothing may meddle with],
+     "interrupt_after": seconds until the guest gets SIGTERM, or null,
      "folder": working folder, "command": [program, arguments…]}
 """
 
@@ -168,7 +169,7 @@ def confine(plan: dict[str, Any]) -> None:
         )
     if plan["sockets"] is not None:
         kernel.forbid_new_privileges()
-        seccomp.install(seccomp.base_filter(sockets=plan["sockets"]))
+        seccomp.install(seccomp.base_filter(sockets=plan["sockets"], protected=plan["protected"]))
 
 
 def start_guest(plan: dict[str, Any]) -> NoReturn:

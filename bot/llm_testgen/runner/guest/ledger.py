@@ -27,6 +27,9 @@ class Ledger:
         self._imports: dict[str, set[str]] = {}
         self._stack: list[str] = []
         self._touched: set[str] = set()
+        # What every test is credited with, and what importing a module is worth on top.
+        self.always: dict[str, set[tuple[int, int]]] = {}
+        self.credits: dict[str, dict[str, set[tuple[int, int]]]] = {}
         self._import = builtins.__import__
         self._import_module = importlib.import_module
         self._exec_module = external._LoaderBasics.exec_module
@@ -49,12 +52,25 @@ class Ledger:
         self._charge("")
         external._LoaderBasics.exec_module = self._exec_module
         self._touched.clear()
+        always = self._charged([""])
+        self.always = self._sum(always)
+        for name in {*self._arcs, *self._imports}:
+            more = self._charged([name]) - always
+            if more:
+                self.credits[name] = self._sum(more)
 
-    def credit(self) -> dict[str, set[tuple[int, int]]]:
-        """What importing the touched modules, and all that these import, would have executed."""
+    def touched(self) -> list[str]:
+        """Modules that were touched since, of those that are worth a credit."""
+        return [name for name in self._touched if name in self.credits]
+
+    def _charged(self, start: Iterable[str]) -> set[str]:
+        """Modules that were charged with something, of those that come with some modules."""
+        return {name for name in self._reachable(start) if self._arcs.get(name)}
+
+    def _sum(self, names: Iterable[str]) -> dict[str, set[tuple[int, int]]]:
         found: dict[str, set[tuple[int, int]]] = {}
-        for name in self._reachable(["", *self._touched]):
-            for path, arcs in self._arcs.get(name, {}).items():
+        for name in names:
+            for path, arcs in self._arcs[name].items():
                 found.setdefault(path, set()).update(arcs)
         return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import coverage
@@ -54,6 +54,8 @@ class Meter:
             if value:
                 self._coverage.set_option(name, value)
         self._sources: dict[str, Source] = {}
+        # How many ask to watch. It is never paused before `pause`.
+        self._watching = 1
         self._coverage.start()
 
     def take(self) -> dict[str, set[tuple[int, int]]]:
@@ -117,6 +119,24 @@ class Meter:
             }
             for path, lines in files.items()
         }
+
+    def pause(self) -> None:
+        """Measure nothing but what is watched from now on: to look at every call that pytest makes takes time."""
+        self._watching = 0
+        self._coverage._collector.pause()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Measure for a while, where it was paused."""
+        if not self._watching:
+            self._coverage._collector.resume()
+        self._watching += 1
+        try:
+            yield
+        finally:
+            self._watching -= 1
+            if not self._watching:
+                self._coverage._collector.pause()
 
     def survive_fork(self) -> None:
         """In a child: measure on where coverage lost its place; Python 3.12's monitoring does."""

@@ -22,7 +22,7 @@ import os
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from . import kernel
@@ -237,7 +237,7 @@ def supported() -> bool:
     return bool(result == -1 and ctypes.get_errno() == errno.EFAULT)
 
 
-def base_filter(*, sockets: bool) -> bytes:
+def base_filter(*, sockets: bool, protected: Sequence[int] = ()) -> bytes:
     """What neither a project nor a candidate needs: other processes' memory, mounts, namespaces, the machine.
 
     Calls by another convention than that of a 64-bit interpreter go round no rule: a 32-bit one kills the process, and
@@ -247,6 +247,8 @@ def base_filter(*, sockets: bool) -> bytes:
         sockets: Whether sockets may be made: Unix, IPv4, IPv6, and the one by which C libraries ask for the
             machine's addresses; a network namespace is to bound what they reach. Without it there is
             `socket.socketpair`, for streams, and no more.
+        protected: Processes that nothing may schedule or limit; where there are some, no object that outlives a
+            process may be made either. Signals to them are for `candidate_filter`, or for Landlock's scope.
 
     Returns:
         The program for this machine's architecture.
@@ -265,6 +267,7 @@ def base_filter(*, sockets: bool) -> bytes:
             *((numbers, _EPERM) for numbers in _NOT_PERMITTED.values()),
             *((numbers, _ENOSYS) for numbers in _NOT_IMPLEMENTED.values()),
             *((_CHECKED[name], rule) for name, rule in rules.items()),
+            *(_no_meddling(protected) if protected else ()),
         ]
     )
 
@@ -283,26 +286,37 @@ def candidate_filter(*, protected: Sequence[int], own_pid: int | None = None) ->
     Returns:
         The program for this machine's architecture.
     """
-    pids = sorted({pid for pid in protected if pid > 0})
-    theirs = (_EVERYONE, *pids, *(-pid for pid in pids))
-    meddling = _Where(0, theirs, _EPERM, _ALLOW)
+    meddling = _Where(0, _addressed(protected), _EPERM, _ALLOW)
     signals = meddling if own_pid is None else _Where(0, (0, own_pid, -own_pid), _ALLOW, _EPERM)
-    of_one = _Where(1, theirs, _EPERM, _ALLOW)
     rules = {
         # The owner of a descriptor gets the signal that its events raise, and which signal that is can be chosen.
         "fcntl": _Where(1, _SET_OWNER_FCNTLS, _EPERM, _ALLOW),
         "ioctl": _Where(1, _SET_OWNER_IOCTLS, _EPERM, _ALLOW),
-        "ioprio_set": _Where(0, (_IOPRIO_WHO_PROCESS,), of_one, _EPERM),
-        "setpriority": _Where(0, (_PRIO_PROCESS,), of_one, _EPERM),
     }
     return _assemble(
         [
-            *((numbers, _EPERM) for numbers in (*_LASTING.values(), *_SIGNAL_BY_DESCRIPTOR.values())),
+            *_no_meddling(protected),
+            *((numbers, _EPERM) for numbers in _SIGNAL_BY_DESCRIPTOR.values()),
             *((numbers, signals) for numbers in _SIGNALS.values()),
-            *((numbers, meddling) for numbers in _MEDDLING.values()),
             *((_CHECKED[name], rule) for name, rule in rules.items()),
         ]
     )
+
+
+def _no_meddling(protected: Sequence[int]) -> Iterator[tuple[tuple[int, int | None], int | _Where]]:
+    """Rules that refuse lasting objects, and power over processes but by signals."""
+    theirs = _addressed(protected)
+    of_one = _Where(1, theirs, _EPERM, _ALLOW)
+    yield from ((numbers, _EPERM) for numbers in _LASTING.values())
+    yield from ((numbers, _Where(0, theirs, _EPERM, _ALLOW)) for numbers in _MEDDLING.values())
+    yield _CHECKED["ioprio_set"], _Where(0, (_IOPRIO_WHO_PROCESS,), of_one, _EPERM)
+    yield _CHECKED["setpriority"], _Where(0, (_PRIO_PROCESS,), of_one, _EPERM)
+
+
+def _addressed(protected: Sequence[int]) -> tuple[int, ...]:
+    """What names a process, its group, or all."""
+    pids = sorted({pid for pid in protected if pid > 0})
+    return (_EVERYONE, *pids, *(-pid for pid in pids))
 
 
 def install(program: bytes) -> None:
@@ -314,10 +328,30 @@ def install(program: bytes) -> None:
         OSError: The kernel does not take it.
     """
     kernel.forbid_new_privileges()
-    code = ctypes.create_string_buffer(program, len(program))
-    structure = kernel.packed("HP", len(program) // _INSTRUCTION.size, ctypes.addressof(code))
-    _, number = _ARCHITECTURES[os.uname().machine]
-    result = kernel.libc.syscall(number, _SECCOMP_SET_MODE_FILTER, _ALL_THREADS, structure)
+    Prepared(program).install()
+
+
+class Prepared:
+    """A filter in the form that the kernel takes, for a process that can gain no privileges any more."""
+
+    def __init__(self, program: bytes) -> None:
+        """Lay it out in memory."""
+        self._code = ctypes.create_string_buffer(program, len(program))
+        length = len(program) // _INSTRUCTION.size
+        self._structure = kernel.packed("HP", length, ctypes.addressof(self._code))
+        _, self._number = _ARCHITECTURES[os.uname().machine]
+
+    def install(self) -> None:
+        """Put it on this process, as `install` does.
+
+        Raises:
+            OSError: The kernel does not take it.
+        """
+        result = kernel.libc.syscall(self._number, _SECCOMP_SET_MODE_FILTER, _ALL_THREADS, self._structure)
+        _check(result, self._structure)
+
+
+def _check(result: int, structure: object) -> None:
     if result == -1 and ctypes.get_errno() == errno.ENOSYS:  # an outer sandbox may know the older call only
         result = kernel.libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, structure, 0, 0)
     if kernel.checked(result, "seccomp") > 0:

@@ -10,13 +10,15 @@ It works inside a pytest session of its own, whose collection serves requests. T
      "readable": [paths that a child may read] or null for all that the zygote may,
      "protected": [pids that no child may signal] or null for no seccomp,
      "strict_signals": whether it may signal only itself}
-        → {"ready": {"threads": count}} or {"fault": why it cannot serve}
+        → {"ready": {"threads": count, "always": files as below that every test is credited with, "credits": files that
+           a test is credited with when it touches a module, by its name}} or {"fault": why it cannot serve}
 
 and each of the others runs test files in a child of its own::
 
     {"files": {path: text; written only to a fresh copy}, "run": [paths], "seconds": wall-clock limit,
      "cpu": its limit, "traps": see `trap`}
-        → {"result": see `serve`, null when it left none, "timed_out": bool, "status": wait status, "cpu": seconds,
+        → {"result": see `serve`, with the names of "touched" modules; null when it left none,
+           "timed_out": bool, "status": wait status, "cpu": seconds,
            "memory": bytes, "seconds": …, "output": the end of what it printed, "untrappable": bool}
 """
 
@@ -36,18 +38,29 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import coverage  # noqa: F401 - before pytest: plugins may bring another
 import pytest
 from _pytest.assertion import rewrite as rewriting
+from _pytest.capture import DontReadFromInput
 
-from . import kernel, landlock, outcomes, reaper, seccomp, trap
+from . import kernel, landlock, outcomes, plain, reaper, seccomp, trap
 from .files import limit_resources, write_files
 from .ledger import Ledger
 from .measure import Meter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .serve import Channel
 
 RESET_CHANNEL = 3
 _MOST_RESULT = 8 << 20
 _COLLECT_AFTER = 20_000
+# What a child says that ran a test without pytest and cannot tell what pytest would say.
+_ONLY_PYTEST = b'"result": {"only": "pytest"}'
+_UNEXPLAINED = b'"result": {"only": "explained"}'
+_GENERATE = "pytest_generate_tests"
+# They do not call the project.
+_PYTEST_FIXTURES = frozenset(
+    {"request", "tmp_path", "tmp_path_factory", "capsys", "capfd", "caplog", "monkeypatch", "recwarn"}
+)
 _LAST_OUTPUT = 4096
 _EXIT_INTERRUPTED = 2
 _EXIT_NO_TESTS = 5
@@ -108,6 +121,7 @@ class Zygote:
         self._recorder = outcomes.Recorder([request["anchor"]])
         self._root = os.getcwd()
         self._served = False
+        self.plain: plain.Plain | None = None
         self._announced: set[pathlib.Path] = set()
         self.compiled: dict[pathlib.Path, Any] = {}
 
@@ -147,12 +161,28 @@ class Zygote:
             self._channel.send({"fault": f"{type(error).__name__}: {error}"})
             return True
         self._served = True
-        self._channel.send({"ready": {"threads": reaper.threads(), "modules": self._request["modules"]}})
+        credits_ = {name: self._meter.executed(arcs) for name, arcs in self._ledger.credits.items()}
+        always = self._meter.executed(self._ledger.always)
+        self._channel.send({"ready": {"threads": reaper.threads(), "always": always, "credits": credits_}})
         while True:
             request = self._channel.receive()
             if request is None:
                 os._exit(0)
             self._channel.send_text(self._answer(session, request))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: Any) -> Iterator[None]:
+        """Fixtures may use the project; where there are none, it is enough to watch the test itself."""
+        own = set(getattr(item, "fixturenames", ())) - _PYTEST_FIXTURES
+        own -= set(getattr(getattr(item, "callspec", None), "params", ()))
+        with self._meter.watching() if own or not isinstance(item.parent, pytest.Module) else contextlib.nullcontext():
+            yield
+
+    @pytest.hookimpl(hookwrapper=True, trylast=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """Watch the test."""
+        with self._meter.watching():
+            yield
 
     def _settle(self, session: Any) -> None:
         """Import ahead, and leave behind what a child must not inherit."""
@@ -166,11 +196,15 @@ class Zygote:
         self._ledger.stop()
         self._meter.analyse(self._request["measured"])
         for module in list(sys.modules.values()):
-            self._meter.announce(getattr(module, "__file__", None) or "")
+            self._meter.announce(_path(module))
+        self._allows_plain = plain.allows(session.config, session.items[0], (self, self._recorder))
+        self._meter.pause()
+        self._watch_imports(session.config.pluginmanager)
         self._reuse_compiled()
         own = self._request
+        self.ruleset = landlock.make_ruleset(readable=own["readable"], outside=False) if own["landlock"] else None
         if own["protected"] is not None and not own["strict_signals"]:
-            self.filter = seccomp.candidate_filter(protected=own["protected"])
+            self.filter = seccomp.Prepared(seccomp.candidate_filter(protected=own["protected"]))
         plugins = session.config.pluginmanager
         self._capture = plugins.getplugin("capturemanager")
         self._capture.stop_global_capturing()
@@ -191,6 +225,19 @@ class Zygote:
         """Have pytest's import hook take what is compiled already; a pytest that has no such place compiles again."""
         if _rewrite is not None:
             rewriting._rewrite_test = self._rewrite  # type: ignore[assignment]
+
+    def _watch_imports(self, plugins: Any) -> None:
+        """Have test modules watched while they are imported; all of the collection, where more of it may matter."""
+        hooks = [finder for finder in sys.meta_path if isinstance(finder, rewriting.AssertionRewritingHook)]
+        conftests = [plugin for plugin in plugins.get_plugins() if _path(plugin).endswith("conftest.py")]
+        self.watches_collection = not hooks or any(hasattr(plugin, _GENERATE) for plugin in conftests)
+        original = rewriting.AssertionRewritingHook.exec_module
+
+        def exec_module(hook: Any, module: Any) -> None:
+            with self._meter.watching():
+                original(hook, module)
+
+        rewriting.AssertionRewritingHook.exec_module = exec_module  # type: ignore[method-assign,assignment]
 
     def _rewrite(self, path: pathlib.Path, config: Any) -> Any:
         """Stands for pytest's function of that name."""
@@ -213,15 +260,48 @@ class Zygote:
     def _answer(self, session: Any, request: dict[str, Any]) -> bytes:
         started = time.monotonic()
         try:
-            self._refresh()
-            if self._request["resets"]:
-                write_files({os.path.join(self._root, path): text for path, text in request["files"].items()})
+            self.plain = self._read_plain(request) if self._allows_plain else None
+            if self.plain is not None:
+                answer = self._run_plain(session, request, started)
+                if answer is not None:
+                    return answer
+            self._lay_out(request)
             broken = self._compile(session, request["run"])
             if broken is not None:
                 return json.dumps(_answer({"result": broken, "seconds": time.monotonic() - started})).encode()
             return self._fork(session, request, started)
         except OSError as error:
             return json.dumps({"fault": f"{error}"}).encode()
+
+    def _run_plain(self, session: Any, request: dict[str, Any], started: float) -> bytes | None:
+        """Run it without pytest, once more where an assertion fails to show its values; None when that does not do."""
+        while True:
+            self._lay_out(request)
+            answer = self._fork(session, request, started)
+            if _UNEXPLAINED in answer and self.plain is not None and not self.plain.explains:
+                self._compile(session, request["run"])
+                for _, code in self.compiled.values():
+                    self.plain = plain.Plain(code, self.plain.tests, explains=True)
+                continue
+            self.plain = None
+            return None if _UNEXPLAINED in answer or _ONLY_PYTEST in answer else answer
+
+    def _read_plain(self, request: dict[str, Any]) -> plain.Plain | None:
+        """A lone test file that needs no pytest."""
+        if len(request["run"]) != 1:
+            return None
+        path = pathlib.Path(self._root, request["run"][0])
+        self._announce(path)
+        try:
+            return plain.read(request["files"][request["run"][0]], str(path))
+        except Exception:  # whatever is wrong with it, pytest says it
+            return None
+
+    def _lay_out(self, request: dict[str, Any]) -> None:
+        """The tree as it is at head, with the test files where they belong."""
+        self._refresh()
+        if self._request["resets"]:
+            write_files({os.path.join(self._root, path): text for path, text in request["files"].items()})
 
     def _compile(self, session: Any, files: list[str]) -> dict[str, Any] | None:
         """Rewrite the assertions of test files and compile them, once for all children, in memory that is warm.
@@ -251,7 +331,8 @@ class Zygote:
         if path not in self._announced:
             self._announced.add(path)
             pytest.register_assert_rewrite(".".join(filter(None, [self._package, path.stem])))
-            self._meter.announce(str(path))
+            with self._meter.watching():
+                self._meter.announce(str(path))
 
     def _refresh(self) -> None:
         """A place to write that nobody has written to."""
@@ -343,27 +424,47 @@ class _Child:
         if kernel.IS_LINUX:
             kernel.die_with_parent()
             kernel.set_dumpable(dumpable=True)
-        if own["landlock"]:
-            landlock.restrict(readable=own["readable"], outside=False)
+        if self._zygote.ruleset is not None:
+            landlock.enter(self._zygote.ruleset)
+            os.close(self._zygote.ruleset)
         if own["strict_signals"]:
             seccomp.install(seccomp.candidate_filter(protected=own["protected"], own_pid=os.getpid()))
         elif own["protected"] is not None:
-            seccomp.install(self._zygote.filter)
+            self._zygote.filter.install()
 
     def _tests(self) -> dict[str, Any]:
         zygote, request = self._zygote, self._request
         zygote._meter.survive_fork()
         if request["traps"] and not trap.set_in_memory(request["traps"]):
             return {"untrappable": True}
+        if zygote.plain is not None:
+            return self._plain(zygote.plain)
         recorder = zygote._recorder
         recorder.files = {os.path.join(zygote._root, path) for path in request["run"]}
         self._forget_folders()
         zygote._capture.start_global_capturing()
         code = self._session_over(recorder)
-        arcs = zygote._meter.take()
-        for path, pairs in zygote._ledger.credit().items():
-            arcs.setdefault(path, set()).update(pairs)
-        return {**recorder.result(code), "files": zygote._meter.executed(arcs)}
+        return {**recorder.result(code), "files": self._files(), "touched": zygote._ledger.touched()}
+
+    def _plain(self, module: plain.Plain) -> dict[str, Any]:
+        zygote = self._zygote
+        path = os.path.join(zygote._root, self._request["run"][0])
+        sys.stdin = DontReadFromInput()
+        explaining = plain.explain_assertions(self._session.config) if module.explains else None
+        # The filters of warnings are those of the collection, in the midst of which the zygote forks.
+        try:
+            said = plain.run(module, path, zygote._root, zygote._package, zygote._meter)
+        except (plain.UnexplainedError, plain.OnlyPytestKnowsError) as error:
+            # With a trap it is enough to know that the test does not pass.
+            if not self._request["traps"]:
+                return {"only": "explained" if isinstance(error, plain.UnexplainedError) else "pytest"}
+            said = {"exit": 1, "outcomes": {self._request["run"][0]: "failed"}, "failures": [], "collect_errors": 0}
+        del explaining
+        return {**said, "files": self._files(), "touched": zygote._ledger.touched()}
+
+    def _files(self) -> dict[str, Any]:
+        """What ran of the measured files, but for what was imported ahead."""
+        return self._zygote._meter.executed(self._zygote._meter.take())
 
     def _forget_folders(self) -> None:
         """Look into the folders of the test files anew: the import system remembers what was in them."""
@@ -392,12 +493,24 @@ class _Child:
         return int("failed" in recorder.outcomes.values())
 
     def _collect(self) -> list[Any]:
+        texts = self._request["files"].values()
+        # What parametrises a test is called by pytest, after the module was imported.
+        if self._zygote.watches_collection or any(_GENERATE in text or "ids" in text for text in texts):
+            with self._zygote._meter.watching():
+                return self._collect_items()
+        return self._collect_items()
+
+    def _collect_items(self) -> list[Any]:
         items: list[Any] = []
         for name in self._request["run"]:
             path = pathlib.Path(self._zygote._root, name)
             collector = self._zygote._collector(self._session, path)
             items += self._session.genitems(collector)
         return items
+
+
+def _path(module: Any) -> str:
+    return getattr(module, "__file__", None) or ""
 
 
 def _compile(path: pathlib.Path, _: object) -> None:

@@ -1,0 +1,1 @@
+"""Experiments: what the parts of the pipeline cost and yield, beside other ways of doing the same."""

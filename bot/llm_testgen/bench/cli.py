@@ -1,0 +1,15 @@
+"""``llm-testgen bench``: the group of the experiments."""
+
+from __future__ import annotations
+
+import click
+
+from llm_testgen.bench.runner import runner
+
+
+@click.group("bench", no_args_is_help=True)
+def bench() -> None:
+    """Measure the tool, beside other ways of doing the same."""
+
+
+bench.add_command(runner)

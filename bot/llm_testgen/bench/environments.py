@@ -1,0 +1,150 @@
+"""Places to measure in: virtual environments, and projects unpacked from their releases. Made once, and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+
+from llm_testgen.bench.projects import BenchProject, requirements
+from llm_testgen.edges.gitwrite import create_repository
+from llm_testgen.edges.weights import cache_folder
+from llm_testgen.errors import ProjectError, UsageError
+
+DEVELOPERS = "pytest-cov"
+COVERUP = "coverup"
+_STAMP = ".complete"
+_SECONDS = 900.0
+_PIP = ("-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "--timeout", "20")
+
+
+def work_folder(named: Path | None, environ: Mapping[str, str]) -> Path:
+    """Where environments and projects are kept, made if need be: the named folder, else one in the user's cache.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
+    folder = (named or cache_folder(environ) / "bench").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder} cannot be made ({error.strerror}): pass another --work"
+        raise UsageError(msg) from error
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Makes what is not there yet; two that share a folder wait for each other.
+
+    Attributes:
+        folder: Where all is kept.
+        python: The interpreter that environments are made with.
+    """
+
+    folder: Path
+    python: Path
+
+    def environment(self, name: str) -> Path:
+        """The interpreter of a virtual environment with pinned packages.
+
+        Raises:
+            ProjectError: The environment or its packages cannot be had.
+        """
+        text = requirements(name)
+        digest = hashlib.sha256(f"{self.python}\n{text}".encode()).hexdigest()[:12]
+        folder = self.folder / f"env-{name}-{digest}"
+        python = folder / "bin" / "python"
+        with FileLock(self.folder / f".{folder.name}.lock"):
+            if not (folder / _STAMP).exists():
+                # What a killed run left cannot be told from what is whole.
+                shutil.rmtree(folder, ignore_errors=True)
+                _run([str(self.python), "-m", "venv", str(folder)], f"no virtual environment from {self.python}")
+                wanted = folder / "requirements.txt"
+                wanted.write_text(text, encoding="utf-8")
+                _pip(python, ["install", "--no-deps", "--requirement", str(wanted)], f"packages of {name}")
+                (folder / _STAMP).touch()
+        return python
+
+    def project(self, project: BenchProject, python: Path) -> Path:
+        """A git repository that holds the release.
+
+        Args:
+            project: What to fetch.
+            python: An interpreter that has pip.
+
+        Raises:
+            ProjectError: The release cannot be had, or is not the one that was pinned.
+        """
+        folder = self.folder / f"{project.name}-{project.version}-{project.sha256[:12]}"
+        with FileLock(self.folder / f".{folder.name}.lock"):
+            if not folder.exists():
+                with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
+                    archive = _download(project, python, Path(scratch))
+                    whole = Path(scratch, "repository")
+                    message = f"{project.name} {project.version}"
+                    create_repository(whole, {message: _unpack(archive)})
+                    whole.rename(folder)
+        return folder
+
+
+def _download(project: BenchProject, python: Path, scratch: Path) -> Path:
+    """The source distribution, whose sha256 pip has compared."""
+    wanted = scratch / "requirements.txt"
+    wanted.write_text(f"{project.name}=={project.version} --hash=sha256:{project.sha256}\n", encoding="utf-8")
+    only_source = ["--no-deps", "--no-binary=:all:", "--require-hashes"]
+    _pip(
+        python,
+        ["download", *only_source, "--dest", str(scratch), "--requirement", str(wanted)],
+        f"the source of {project.name} {project.version}",
+    )
+    (archive,) = scratch.glob("*.tar.gz")
+    return archive
+
+
+def _unpack(archive: Path) -> dict[str, bytes]:
+    """Its regular files as path → bytes, without the folder that holds all."""
+    found = {}
+    with tarfile.open(archive) as members:
+        for member in members:
+            path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
+            stream = members.extractfile(member) if member.isfile() else None
+            if stream is not None and ".." not in path.parts:
+                found[str(path)] = stream.read()
+    return found
+
+
+def _pip(python: Path, arguments: Sequence[str], wanted: str) -> None:
+    _run([str(python), *_PIP, *arguments], f"pip does not get {wanted}")
+
+
+def _run(command: Sequence[str], problem: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        msg = f"{problem} ({error}); run this again, it goes on where it stopped"
+        raise ProjectError(msg) from error
+    if done.returncode != 0:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR:")]
+        reason = (errors or lines or ["no reason given"])[-1].removeprefix("ERROR:").strip()
+        msg = (
+            f"{problem} ({reason[:200]}): see that the network and the index that pip is configured for can be"
+            " reached, then run this again; it goes on where it stopped"
+        )
+        raise ProjectError(msg)
