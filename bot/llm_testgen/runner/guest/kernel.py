@@ -157,6 +157,13 @@ def pivot_root(folder: str) -> None:
     os.chdir("/")
 
 
+def give_back_memory() -> None:
+    """Return what is free to the kernel: a fork copies the table of all that is not."""
+    trim = getattr(libc, "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
+
+
 def limit(kind: int, bound: int) -> None:
     """Bound a resource for this process and all that it starts; a hard limit of the machine below it stays."""
     _, hard = resource.getrlimit(kind)

@@ -19,6 +19,18 @@ from . import outcomes
 
 # Names by which pytest, or its support of older runners, finds more than test functions.
 _MEANT_FOR_PYTEST = ("test", "Test", "pytest", "setup", "teardown", "setUp", "tearDown", "load_tests", "__test")
+# Plugins that act on coroutines, on tests with marks, fixtures or decorators of theirs, or on reports only.
+_LEAVE_ALONE = (
+    "_pytest.",
+    "_hypothesis_",
+    "anyio.",
+    "pytest_asyncio.",
+    "pytest_benchmark.",
+    "pytest_cov.",
+    "pytest_mock.",
+    "pytest_timeout",
+    "xdist.",
+)
 # Hooks that see each test, or decide what one is.
 _HOOKS = (
     "pytest_collection_modifyitems",
@@ -75,10 +87,11 @@ def allows(config: Any, anchor: Any, own: tuple[Any, ...]) -> bool:
     if any(text.startswith("error") for text in filters):
         return False  # then even a warning about a thread is a failure
     known = {id(plugin) for plugin in own}
+    hooks = config.pluginmanager.hook  # not `config.hook`, which stands between in some versions
     for name in _HOOKS:
-        for implementation in getattr(config.hook, name).get_hookimpls():
+        for implementation in getattr(hooks, name).get_hookimpls():
             module = getattr(implementation.function, "__module__", "") or ""
-            if id(implementation.plugin) not in known and not module.startswith(("_pytest.", "xdist.", "pytest_cov.")):
+            if id(implementation.plugin) not in known and not module.startswith(_LEAVE_ALONE):
                 return False
     return True
 

@@ -217,6 +217,7 @@ class Zygote:
         limits = self._request["limits"]
         limit_resources({**limits, "memory": limits["memory"] + reaper.address_space()})
         gc.collect()
+        kernel.give_back_memory()
         gc.freeze()
         # A collection writes to each object that it looks at, and so copies its page: a short test ends before one.
         gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
