@@ -25,11 +25,15 @@ demo: $(VENV)/.local.stamp ## Write tests for a sample change with the embedded 
 
 .PHONY: test
 test: $(VENV)/.dev.stamp ## Run the tests that need no model (ARGS="tests/stages -k name")
-	@$(BIN)/python -m pytest -n auto -m 'not model' $(ARGS)
+	@$(BIN)/python -m pytest -n auto -m 'not model and not soak' $(ARGS)
 
 .PHONY: test-model
 test-model: $(VENV)/.dev.stamp ## Run the tests that need the embedded model, which is downloaded once
 	@$(BIN)/python -m pytest -m model $(ARGS)
+
+.PHONY: test-soak
+test-soak: $(VENV)/.dev.stamp ## Judge a thousand candidates in a row, a tenth of them hostile
+	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.dev.stamp ## Check style and types

@@ -24,6 +24,7 @@ from llm_testgen.runner.sandbox import make_scratch
 from llm_testgen.runner.tree import TreeCopy
 
 _GRACE_SECONDS = 10.0
+_SUITE_FACTOR = 8
 _NOTHING = "def test_nothing():\n    pass\n"
 # What pytest may have to do without where a project's configuration does not suit the interpreter that was named:
 # a conftest of another pytest, options of a plugin that is not there.
@@ -259,9 +260,6 @@ class ColdRunner:
         finally:
             await guest.end()
         seconds = time.monotonic() - started
-        if answer is not None and (refusal := results.read_greeting(answer).launch):
-            msg = f"a test process cannot be started: {refusal}"
-            raise ProjectError(msg)
         return _Session(results.read_result(answer), exceeded, seconds, guest.take_output())
 
     async def _attend(
@@ -269,7 +267,11 @@ class ColdRunner:
     ) -> tuple[bytes | None, float | None]:
         """What a guest answers, and the limit that it ran into, if it did."""
         try:
-            return await guest.ask(message, seconds), None
+            # What comes later may come from a test.
+            if refusal := results.read_greeting(await guest.ask(message, seconds)).launch:
+                msg = f"a test process cannot be started: {refusal}"
+                raise ProjectError(msg)
+            return await guest.receive(seconds), None
         except TimeoutError:
             # A first, gentle signal lets pytest report what it has seen; a hanging candidate has nothing to report.
             if not self.confinement.isolated:
@@ -281,6 +283,8 @@ class ColdRunner:
 
     def _message(self, scratch: Path, request: _Request) -> dict[str, object]:
         limits = {"memory": request.memory, "file": self.limits.file, "cpu": int(request.seconds * 4) + 1}
+        if self.confinement.isolated and self.confinement.seccomp:
+            limits["processes"] = self.limits.processes * (_SUITE_FACTOR if request.every_file else 1)
         return {
             "mode": "run",
             "files": dict(request.files) if self.confinement.isolated else {},

@@ -16,6 +16,7 @@ from typing import Self
 _PATIENCE_SECONDS = 1.0
 _MOST_ANSWER = 32 << 20
 _LAST_OUTPUT = 4096
+_GRACE_SECONDS = 5.0
 _ERROR = re.compile(r"\w*(Error|Exception)\b|\berror:")
 
 
@@ -101,6 +102,11 @@ class Guest:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     await self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            # Where there are no namespaces, the launcher ends what has left the group.
+            self._process.send_signal(signal.SIGHUP)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _GRACE_SECONDS)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()

@@ -113,6 +113,14 @@ class Answer(BaseModel):
     output: str = ""
 
 
+class _Claim(BaseModel):
+    """What a child reported, as it was passed on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    result: Result | Untrappable | None
+
+
 class Ready(BaseModel):
     """What a zygote says when it can serve."""
 
@@ -150,13 +158,13 @@ def read_result(answer: bytes | None) -> Result | None:
 def read_answer(answer: bytes | None) -> Answer | None:
     """A zygote's answer.
 
-    What a child reported was passed on unread: where it makes no sense, it counts as none, and the rest still holds.
+    What a child reported was passed on unread: where it makes no sense, it counts as none, and the rest still holds;
+    and whatever it says, it says nothing of the rest.
     """
-    found = _read(Answer, answer)
-    if found is None and answer is not None:
-        known, separator, _ = answer.partition(b', "result": ')
-        found = _read(Answer, known + b"}") if separator else None
-    return found
+    known, separator, said = (answer or b"").partition(b', "result": ')
+    found = _read(Answer, known + b"}" if separator else answer)
+    claim = _read(_Claim, b'{"result": ' + said) if separator else None
+    return found.model_copy(update={"result": claim.result}) if found and claim else found
 
 
 def read_greeting(answer: bytes | None) -> Greeting:

@@ -32,6 +32,7 @@ GROUPS = (
     seccomp._CHECKED,
     seccomp._LASTING,
     seccomp._SIGNALS,
+    seccomp._OPENING,
     seccomp._MEDDLING,
     seccomp._SIGNAL_BY_DESCRIPTOR,
 )
@@ -157,11 +158,11 @@ def test_the_base_filter_answers_by_the_tables_for_every_number(machine, sockets
         assert run_program(program, number) == expected, number
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 60, 400])
+@pytest.mark.parametrize("count", [1, 3, 60, 400])
 def test_the_candidate_filter_answers_by_the_tables_however_many_are_protected(machine, count):
     protected = range(1000, 1000 + count)
     program = decode(seccomp.candidate_filter(protected=protected))
-    of_processes = by_number(machine, seccomp._SIGNALS, seccomp._MEDDLING)
+    of_processes = by_number(machine, seccomp._SIGNALS, seccomp._OPENING, seccomp._MEDDLING)
     refused = by_number(machine, seccomp._LASTING, seccomp._SIGNAL_BY_DESCRIPTOR)
     checked = by_number(machine, seccomp._CHECKED)
 
@@ -172,6 +173,17 @@ def test_the_candidate_filter_answers_by_the_tables_however_many_are_protected(m
         for process in (-1, *protected, *(-one for one in protected)):
             assert run_program(program, number, [process]) == 0x50001
     assert len(program) <= 4096
+
+
+def test_where_nobody_is_protected_a_process_schedules_and_limits_itself_alone(machine):
+    program = decode(seccomp.candidate_filter(protected=[]))
+    meddling = by_number(machine, seccomp._MEDDLING)
+    signals = by_number(machine, seccomp._SIGNALS, seccomp._OPENING)
+
+    for number in {**meddling, **signals}:
+        assert run_program(program, number, [0]) == 0x7FFF0000
+        assert run_program(program, number, [7]) == (0x50001 if number in meddling else 0x7FFF0000)
+        assert run_program(program, number, [(1 << 32) - 1]) == 0x50001
 
 
 def test_an_argument_counts_as_the_kernel_reads_it_by_its_low_half(machine):

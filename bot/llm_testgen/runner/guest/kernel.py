@@ -73,10 +73,13 @@ def prctl(option: int, *arguments: int) -> None:
     checked(libc.prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), _ZERO, _ZERO), "prctl")
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when the one that started it is gone."""
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel end this process, or signal it, when the one that started it is gone.
+
+    It forgets that when the process changes its user.
+    """
     if IS_LINUX:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(_PR_SET_PDEATHSIG, number)
 
 
 def forbid_new_privileges() -> None:

@@ -12,6 +12,7 @@ The plan::
      "user": [uid, gid] to become or null, "root": mount point, "steps": see `build_root`,
      "copy": see `Copy`, or null where there is no mount namespace,
      "resets": whether the guest may ask for a fresh copy,
+     "serves": whether it sees to what its children may do by itself,
      "drops": whether it gives up capabilities,
      "readable": [paths] or null for no Landlock, "writable": [paths], "tcp": bool, "outside": bool,
      "sockets": bool or null for no seccomp, "protected": [pids that nothing may meddle with],
@@ -33,7 +34,7 @@ import struct
 import sys
 from typing import Any, NoReturn
 
-from . import kernel, landlock, seccomp
+from . import kernel, landlock, reaper, seccomp
 
 RESET_CHANNEL = 3
 FAILED = 70
@@ -170,6 +171,16 @@ def confine(plan: dict[str, Any]) -> None:
     if plan["sockets"] is not None:
         kernel.forbid_new_privileges()
         seccomp.install(seccomp.base_filter(sockets=plan["sockets"], protected=plan["protected"]))
+        if not plan["serves"]:
+            seccomp.install(_candidate_filter(plan))
+
+
+def _candidate_filter(plan: dict[str, Any]) -> bytes:
+    """For a guest that runs tests itself."""
+    if plan["namespaces"] != "none":
+        return seccomp.candidate_filter(protected=[1])
+    scoped = plan["readable"] is not None and landlock.abi() >= landlock.SCOPES_SINCE
+    return seccomp.candidate_filter(protected=[], own_pid=None if scoped else os.getpid())
 
 
 def start_guest(plan: dict[str, Any]) -> NoReturn:
@@ -225,6 +236,28 @@ def _reap_orphans(guest: int) -> None:
             os.waitpid(found.si_pid, 0)
 
 
+def watch_over(plan: dict[str, Any]) -> int:
+    """Without a process namespace: run the guest, end what it leaves behind, and return its exit status.
+
+    The bot's SIGTERM is passed on to the guest; its SIGHUP, or its end, ends all of them.
+    """
+    if kernel.IS_LINUX:
+        kernel.adopt_orphans()
+    guest = os.fork()
+    if not guest:
+        kernel.die_with_parent()
+        os.setpgid(0, 0)
+        _run(start_guest, plan)
+    os.close(0)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(guest, signal.SIGTERM))
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(guest, signal.SIGKILL))
+    kernel.die_with_parent(signal.SIGHUP)
+    os.waitid(os.P_PID, guest, os.WEXITED | os.WNOWAIT)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    return os.waitstatus_to_exitcode(reaper.end_all(guest, alone=False).status)
+
+
 def wait_for(child: int) -> int:
     """Stay until the supervisor has ended, and end as it did."""
     os.close(0)
@@ -232,7 +265,7 @@ def wait_for(child: int) -> int:
 
 
 def launch(plan: dict[str, Any]) -> int:
-    """Carry out the plan; does not return where no supervisor is needed."""
+    """Carry out the plan; returns how the guest ended."""
     kernel.die_with_parent()
     for entrance in plan["groups"]:
         with open(entrance, "w", encoding="ascii") as file:
@@ -240,9 +273,11 @@ def launch(plan: dict[str, Any]) -> int:
     if plan["namespaces"] == "none":
         if plan["user"]:
             kernel.become(*plan["user"])
-        start_guest(plan)
+            kernel.die_with_parent()  # forgotten by the kernel when the user changed
+        return watch_over(plan)
     if plan["namespaces"] == "unshare":
         enter_namespaces(plan)
+        kernel.die_with_parent()
         supervisor = os.fork()
         if supervisor:
             return wait_for(supervisor)

@@ -171,6 +171,7 @@ _NOT_IMPLEMENTED: dict[str, tuple[int, int | None]] = {
     "io_uring_setup": (425, 425),  # its operations pass by every filter
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
+    "memfd_create": (319, 279),  # memory that no limit of a process counts, as much as there is
     "memfd_secret": (447, 447),
     "lookup_dcookie": (212, 18),
 }
@@ -214,8 +215,8 @@ _SIGNALS: dict[str, tuple[int, int | None]] = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
 }
+_OPENING: dict[str, tuple[int, int | None]] = {"pidfd_open": (434, 434)}
 _MEDDLING: dict[str, tuple[int, int | None]] = {
-    "pidfd_open": (434, 434),
     "prlimit64": (302, 261),
     "sched_setaffinity": (203, 122),
     "sched_setscheduler": (144, 119),
@@ -279,7 +280,8 @@ def candidate_filter(*, protected: Sequence[int], own_pid: int | None = None) ->
         protected: Processes that it must not signal, schedule or limit, each with its process group; 0, as `os.getppid`
             calls a parent outside the process namespace, stands for none. The kernel also takes the id of any *thread*
             for its process, so this holds for processes of a single thread; for all others there are a process
-            namespace, Landlock's scope of signals, or ``own_pid``.
+            namespace, Landlock's scope of signals, or ``own_pid``. None at all where there is no process namespace:
+            then it schedules and limits itself alone, since Landlock has no scope for that.
         own_pid: The process that the program is for, when it may signal itself and its process group and nothing
             else, not even its own children. Known only after the fork.
 
@@ -306,11 +308,14 @@ def candidate_filter(*, protected: Sequence[int], own_pid: int | None = None) ->
 def _no_meddling(protected: Sequence[int]) -> Iterator[tuple[tuple[int, int | None], int | _Where]]:
     """Rules that refuse lasting objects, and power over processes but by signals."""
     theirs = _addressed(protected)
-    of_one = _Where(1, theirs, _EPERM, _ALLOW)
+    # Without a process namespace every process of the user is in reach: then only the own one may be named.
+    pids, then, otherwise = (theirs, _EPERM, _ALLOW) if any(pid > 0 for pid in theirs) else ((0,), _ALLOW, _EPERM)
+    first, second = (_Where(position, pids, then, otherwise) for position in (0, 1))
     yield from ((numbers, _EPERM) for numbers in _LASTING.values())
-    yield from ((numbers, _Where(0, theirs, _EPERM, _ALLOW)) for numbers in _MEDDLING.values())
-    yield _CHECKED["ioprio_set"], _Where(0, (_IOPRIO_WHO_PROCESS,), of_one, _EPERM)
-    yield _CHECKED["setpriority"], _Where(0, (_PRIO_PROCESS,), of_one, _EPERM)
+    yield from ((numbers, _Where(0, theirs, _EPERM, _ALLOW)) for numbers in _OPENING.values())
+    yield from ((numbers, first) for numbers in _MEDDLING.values())
+    yield _CHECKED["ioprio_set"], _Where(0, (_IOPRIO_WHO_PROCESS,), second, _EPERM)
+    yield _CHECKED["setpriority"], _Where(0, (_PRIO_PROCESS,), second, _EPERM)
 
 
 def _addressed(protected: Sequence[int]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ request a line, one answer a line. The first request says what is wanted::
     {"mode": "run", "files": {path: text to write first}, "run": [paths, none for all that pytest finds],
      "measured": [paths], "every_file": whether to report statements, also of files that nothing touched,
      "scratch": folder, "arguments": [of pytest], "limits": {"memory", "file", "cpu"}, "traps": see `trap`}
+        → {"started": true}, before anything of the project is run, and then
         → {"exit", "outcomes", "failures", "collect_errors", "files": {path: {"executed", "branches", "statements"}}}
     {"mode": "serve", …}
         → see `zygote`
@@ -117,6 +118,7 @@ def main() -> None:
         answer = check(request)
     elif request["mode"] == "run":
         signal.signal(signal.SIGTERM, interrupt)
+        channel.send({"started": True})
         answer = run(request)
     else:
         from .zygote import Zygote

@@ -208,6 +208,7 @@ class Zygote:
         plugins = session.config.pluginmanager
         self._capture = plugins.getplugin("capturemanager")
         self._capture.stop_global_capturing()
+        self.inherited = _same_files(2)
         plugins.unregister(name="terminalreporter")
         for record in (self._recorder.outcomes, self._recorder.failures, self._recorder.names):
             record.clear()
@@ -416,6 +417,8 @@ class _Child:
             os.close(RESET_CHANNEL)
         os.dup2(printed, 1)
         os.dup2(printed, 2)
+        for descriptor in zygote.inherited:
+            os.dup2(printed, descriptor)
         os.close(printed)
         os.chdir(zygote._root)
 
@@ -522,6 +525,16 @@ def _answer(known: dict[str, Any]) -> dict[str, Any]:
     """An answer with what is not known of it left empty; the result, when there is one, comes last."""
     empty = {"timed_out": False, "status": 0, "cpu": 0.0, "memory": 0, "seconds": 0.0, "output": ""}
     return {**empty, **known}
+
+
+def _same_files(descriptor: int) -> list[int]:
+    """Other descriptors of the same file: pytest's faulthandler keeps one of standard error."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if int(name) > descriptor and os.path.sameopenfile(int(name), descriptor):
+                found.append(int(name))
+    return found
 
 
 def _tail(descriptor: int) -> str:
