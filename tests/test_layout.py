@@ -17,7 +17,19 @@ GUEST = "runner/guest/"
 
 # The shared vocabulary, which every other part may use.
 FOUNDATION = frozenset(
-    {"errors", "hazards", "names", "paths", "proposal", "records", "scopes", "shapes", "source", "statements"}
+    {
+        "errors",
+        "hazards",
+        "interrupts",
+        "names",
+        "paths",
+        "proposal",
+        "records",
+        "scopes",
+        "shapes",
+        "source",
+        "statements",
+    }
 )
 BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
@@ -29,6 +41,7 @@ BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"settings"}
 MAY_IMPORT = {
     "errors": frozenset(),
     "hazards": FOUNDATION,
+    "interrupts": FOUNDATION,
     "names": FOUNDATION,
     "paths": frozenset(),
     "proposal": FOUNDATION,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from llm_testgen.bench.measure import Bench, Plan, measure
 from llm_testgen.bench.projects import candidates, choose, requirements
 from llm_testgen.bench.table import print_project, print_summary
 from llm_testgen.errors import UsageError
+from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.runner.cold import cores
 from llm_testgen.runner.interpreter import find_python, inspect
 from llm_testgen.runner.sandbox import Policy, Sandbox, open_sandbox
@@ -94,24 +94,6 @@ async def run_bench(options: RunnerBenchOptions, environ: Mapping[str, str], con
     if options.json is not None:
         report.write(whole, options.json)
     return whole
-
-
-def run_attended(options: RunnerBenchOptions, environ: Mapping[str, str], console: Console) -> report.Report:
-    """Run to the end, or until SIGINT or SIGTERM: either way what was started is ended and what was copied is removed.
-
-    Raises:
-        KeyboardInterrupt: It was interrupted.
-    """
-
-    async def attended() -> report.Report:
-        task = asyncio.ensure_future(run_bench(options, environ, console))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
-
-    try:
-        return asyncio.run(attended())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
 
 
 def _check_output(path: Path | None) -> None:
@@ -192,6 +174,6 @@ def runner(  # noqa: PLR0913 - one parameter an option
     """
     plan = Plan(rounds=rounds, suite_seconds=suite_seconds)
     options = RunnerBenchOptions(projects, most, python, Policy(sandbox), work, json, plan)
-    told = run_attended(options, os.environ, Console(emoji=False))
+    told = run_interruptibly(run_bench(options, os.environ, Console(emoji=False)))
     if any(project.cold for project in told.projects):
         ctx.exit(EXIT_COLD)

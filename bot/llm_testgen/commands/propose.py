@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
-import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from llm_testgen.edges.git import Repository
 from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
+from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.paths import is_imported, main_folder
 from llm_testgen.pipeline import propose as run_pipeline
@@ -243,20 +242,6 @@ def _with_time_left(generation: Generation, elapsed: float) -> Generation:
     if generation.deadline is None:
         return generation
     return replace(generation, deadline=max(0.0, generation.deadline - elapsed))
-
-
-def run_interruptibly(work: Coroutine[object, object, object]) -> None:
-    """Run to the end, or until SIGINT or SIGTERM; either way what was started is ended and what was made is removed."""
-
-    async def attended() -> None:
-        task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        await task
-
-    try:
-        asyncio.run(attended())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
 
 
 class _Seconds(click.FloatRange):
