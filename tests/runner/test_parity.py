@@ -55,6 +55,40 @@ MEASURED = {
     "humanize": ("number", "filesize", "time", "lists", "i18n"),
 }
 
+# What happens around each test: nothing, what is done without pytest, and what takes all of it.
+CONFTESTS = {
+    "cachetools": "",
+    "click": """\
+import click
+import pytest
+
+
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if "slow" in item.keywords or "slow" in item.name:
+            item.add_marker(pytest.mark.skip)
+
+
+@pytest.fixture(scope="session")
+def context():
+    with click.Context(click.Command("all")) as context:
+        yield context
+
+
+@pytest.fixture(autouse=True)
+def around(context, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    yield context.command.name
+    assert click.get_current_context() is context
+
+
+@pytest.fixture(autouse=True)
+def before(around):
+    return click.style(around)
+""",
+    "humanize": "import pytest\n\n\n@pytest.fixture(autouse=True)\ndef around(request):\n    yield request.node.name\n",
+}
+
 # Shapes of tests, with the import, the expression and the value of a call.
 SHAPES = {
     "passes": "{i}\n\ndef test_it():\n    assert {e} == {v}\n",
@@ -68,6 +102,13 @@ SHAPES = {
     "fails after the test": "import pytest\n{i}\n\n@pytest.fixture\ndef value():\n    yield {e}\n    raise RuntimeError('late')\n\ndef test_it(value):\n    assert value == {v}\n",
     "is a class": "{i}\n\nclass TestIt:\n    def setup_method(self):\n        self.value = {e}\n\n    def test_it(self):\n        assert self.value == {v}\n",
     "is a unittest": "import unittest\n{i}\n\nclass TestIt(unittest.TestCase):\n    def test_it(self):\n        self.assertEqual({e}, 'nothing')\n",
+    "does not raise": "import pytest\n{i}\n\ndef test_it():\n    with pytest.raises(ValueError):\n        {e}\n",
+    "fails by name": "import pytest\n{i}\n\ndef test_it():\n    {e}\n    pytest.fail('no')\n",
+    "exits": "import sys\n{i}\n\ndef test_it():\n    {e}\n    sys.exit(3)\n",
+    "returns": "{i}\n\ndef test_it():\n    return {e}\n",
+    "fails while it is imported": "{i}\n\ndef check(value):\n    assert value == 'nothing'\n\nVALUE = check({e})\n\ndef test_it():\n    pass\n",
+    "is two tests": "{i}\n\ndef test_it():\n    assert {e} == {v}\n\ndef test_slow():\n    assert {e} == 'nothing'\n",
+    "sees what is around": "import os\n{i}\n\ndef test_it():\n    {e}\n    width, name = os.environ.get('COLUMNS'), os.environ['PYTEST_CURRENT_TEST']\n    assert width == name\n",
     "is skipped": "import pytest\n{i}\n\ndef test_it():\n    {e}\n    pytest.skip('no')\n",
     "is expected to fail": "import pytest\n{i}\n\n@pytest.mark.xfail\ndef test_it():\n    assert {e} == 'nothing'\n",
     "warns": "import warnings\nimport pytest\n{i}\n\ndef test_it():\n    with pytest.warns(DeprecationWarning):\n        warnings.warn('old', DeprecationWarning)\n    assert {e} == {v}\n",
@@ -92,7 +133,7 @@ def project(name: str, folder: Path) -> Project:
     shutil.copytree(where, folder / "src" / name, ignore=shutil.ignore_patterns("__pycache__"))
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     files["tests/test_import.py"] = f"import {name}\n\n\ndef test_it():\n    assert {name}\n".encode()
-    files["tests/conftest.py"] = b"import pytest\n\n\n@pytest.fixture(autouse=True)\ndef around():\n    yield\n"
+    files["tests/conftest.py"] = CONFTESTS[name].encode()
     root = folder / "repository"
     root.mkdir()
     create_repository(root, {"start": files})

@@ -86,7 +86,8 @@ class WarmWay(SandboxedRunner):
 
     async def run(self, candidates: Sequence[str]) -> Batch:
         """Run all, as many at once as there are workers."""
-        texts = list(candidates) * self._passes
+        # No text twice: what the bot keeps of one from an earlier pass must not count.
+        texts = [f"{text}\n# {number}\n" for number in range(self._passes) for text in candidates]
         slots = asyncio.Semaphore(self._workers)
 
         async def execute(text: str) -> Run:

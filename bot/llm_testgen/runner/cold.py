@@ -211,10 +211,8 @@ class ColdRunner:
 
     def relative(self, path: str) -> str | None:
         """A path of the copy as a path of the repository; None for anything else."""
-        try:
-            return Path(path).relative_to(self.tree.root).as_posix()
-        except ValueError:
-            return None
+        relative = path.removeprefix(f"{self.tree.root}/")
+        return None if relative == path else relative
 
     def _new_name(self, folder: str) -> str:
         return str(PurePosixPath(folder) / f"test_llm_testgen_{next(self._numbers)}.py")

@@ -14,6 +14,7 @@ from llm_testgen.runner import results
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.guest import landlock
 from llm_testgen.runner.launcher import PROTECTED_INSIDE, Start, launch_command, readable
+from llm_testgen.runner.plain import plain_tests
 from llm_testgen.runner.process import Guest
 
 # Importing a large project and its plugins; a zygote that takes longer is no help.
@@ -101,7 +102,7 @@ class Zygote:
             "measured": cold.measured(),
             "scratch": str(scratch),
             "arguments": cold.concession,
-            "resets": isolated,
+            "box": str(cold.tree.box) if isolated else None,
             "alone": isolated,
             "limits": limits,
             "landlock": confinement.landlock,
@@ -189,6 +190,7 @@ def run_request(cold: ColdRunner, files: Mapping[str, str], traps: Iterable[obje
     return {
         "files": dict(files),
         "run": list(files),
+        "plain": plain_tests(*files.values()) if len(files) == 1 else (),
         "seconds": seconds,
         "cpu": int(seconds) + 2,
         "traps": list(traps),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,16 +15,16 @@ import pytest
 from _pytest.capture import DontReadFromInput
 
 from . import kernel, landlock, outcomes, plain, seccomp, trap
-from .files import limit_resources
+from .surroundings import OnlyPytestKnowsError
+from .workspace import RESET_CHANNEL
 
 if TYPE_CHECKING:
     from .zygote import Zygote
 
-# The socket by which a zygote asks for a fresh copy of the tree.
-RESET_CHANNEL = 3
 GENERATE = "pytest_generate_tests"
 _EXIT_INTERRUPTED = 2
 _EXIT_NO_TESTS = 5
+_NO_INPUT: Any = DontReadFromInput()
 
 
 class Child:
@@ -62,20 +63,20 @@ class Child:
         zygote = self._zygote
         os.setsid()
         zygote.channel.close()
-        if zygote.request["resets"]:
+        if zygote.request["box"]:
             os.close(RESET_CHANNEL)
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         for descriptor in zygote.inherited:
             os.dup2(printed, descriptor)
         os.close(printed)
-        os.chdir(zygote.root)
 
     def _confine(self) -> None:
         request, own = self._request, self._zygote.request
-        limit_resources({"cpu": request["cpu"]})
+        kernel.limit(resource.RLIMIT_CPU, request["cpu"])
         if kernel.IS_LINUX:
-            kernel.die_with_parent()
+            if not own["alone"]:  # else the end of the zygote is the end of all
+                kernel.die_with_parent()
             kernel.set_dumpable(dumpable=True)
         if self._zygote.ruleset is not None:
             landlock.enter(self._zygote.ruleset)
@@ -97,27 +98,28 @@ class Child:
         self._forget_folders()
         zygote.capture.start_global_capturing()
         code = self._session_over(recorder)
-        return {**recorder.result(code), "files": self._files(), "touched": zygote.ledger.touched()}
+        return self._with_files(recorder.result(code))
 
     def _plain(self, module: plain.Plain) -> dict[str, Any]:
         zygote = self._zygote
-        path = os.path.join(zygote.root, self._request["run"][0])
-        sys.stdin = DontReadFromInput()
+        sys.stdin = _NO_INPUT
         explaining = plain.explain_assertions(self._session.config) if module.explains else None
         # The filters of warnings are those of the collection, in the midst of which the zygote forks.
         try:
-            said = plain.run(module, path, zygote.root, zygote.package, zygote.meter)
-        except (plain.UnexplainedError, plain.OnlyPytestKnowsError) as error:
+            said = plain.run(module, zygote.meter)
+        except (plain.UnexplainedError, OnlyPytestKnowsError) as error:
             # With a trap it is enough to know that the test does not pass.
             if not self._request["traps"]:
                 return {"only": "explained" if isinstance(error, plain.UnexplainedError) else "pytest"}
             said = {"exit": 1, "outcomes": {self._request["run"][0]: "failed"}, "failures": [], "collect_errors": 0}
         del explaining
-        return {**said, "files": self._files(), "touched": zygote.ledger.touched()}
+        return self._with_files(said)
 
-    def _files(self) -> dict[str, Any]:
-        """What ran of the measured files, but for what was imported ahead."""
-        return self._zygote.meter.executed(self._zygote.meter.take())
+    def _with_files(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A report with what ran of the measured files; what was imported ahead goes by what was touched."""
+        meter, ledger = self._zygote.meter, self._zygote.ledger
+        files = meter.executed(meter.take())
+        return {**said, "files": files, "touched": ledger.touched(tested=bool(said["outcomes"]))}
 
     def _forget_folders(self) -> None:
         """Look into the folders of the test files anew: the import system remembers what was in them."""

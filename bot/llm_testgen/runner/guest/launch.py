@@ -35,8 +35,9 @@ import sys
 from typing import Any, NoReturn
 
 from . import kernel, landlock, reaper, seccomp
+from .traces import UPPER
+from .workspace import RESET_CHANNEL
 
-RESET_CHANNEL = 3
 FAILED = 70
 _ALL_NAMESPACES = (
     kernel.CLONE_NEWUSER
@@ -64,7 +65,7 @@ class Copy:
         """Take the plan; nothing is mounted yet."""
         self.box, self.project = plan["box"], plan["project"]
         self.size = f"mode=755,size={plan['bytes']},nr_inodes={plan['files']}"
-        upper, work = f"{self.box}/upper", f"{self.box}/work"
+        upper, work = f"{self.box}/{UPPER}", f"{self.box}/work"
         self.layers = f"lowerdir={plan['lower']},upperdir={upper},workdir={work},userxattr"
         self.mounted = False
 
@@ -74,7 +75,7 @@ class Copy:
             kernel.unmount(self.project)
             kernel.unmount(self.box)
         kernel.mount("tmpfs", self.box, "tmpfs", _QUIET, self.size)
-        for name in ("upper", "work", "shm", "scratch", "scratch/home", "scratch/tmp"):
+        for name in (UPPER, "work", "shm", "scratch", "scratch/home", "scratch/tmp"):
             os.mkdir(f"{self.box}/{name}")
         kernel.mount("overlay", self.project, "overlay", _QUIET, self.layers)
         self.mounted = True

@@ -1,56 +1,47 @@
-"""Test functions that need nothing of pytest, run without it: most of what a model writes, at a third of the cost.
+"""Test functions that need nothing of pytest, run without it.
 
-A plain module holds imports, constants, helpers and test functions without arguments or decorators. What passes here
-passes in pytest too, unless the project's own plugins, fixtures or filters of warnings interfere: `allows` rules these
-out. What fails in a way that pytest words differently is run again by pytest.
+What ends in a way that pytest words differently is run again by pytest.
 """
 
 from __future__ import annotations
 
-import ast
 import os
+import pathlib
 import sys
 import types
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from _pytest import assertion
 
 from . import outcomes
+from .surroundings import OnlyPytestKnowsError, Surroundings, surroundings
 
-# Names by which pytest, or its support of older runners, finds more than test functions.
-_MEANT_FOR_PYTEST = ("test", "Test", "pytest", "setup", "teardown", "setUp", "tearDown", "load_tests", "__test")
-# Plugins that act on coroutines, on tests with marks, fixtures or decorators of theirs, or on reports only.
-_LEAVE_ALONE = (
-    "_pytest.",
-    "_hypothesis_",
-    "anyio.",
-    "pytest_asyncio.",
-    "pytest_benchmark.",
-    "pytest_cov.",
-    "pytest_mock.",
-    "pytest_timeout",
-    "xdist.",
-)
-# Hooks that see each test, or decide what one is.
-_HOOKS = (
-    "pytest_collection_modifyitems",
-    "pytest_collection_finish",
-    "pytest_pycollect_makemodule",
-    "pytest_pycollect_makeitem",
-    "pytest_itemcollected",
-    "pytest_generate_tests",
-    "pytest_make_collect_report",
-    "pytest_runtest_protocol",
-    "pytest_runtest_logstart",
-    "pytest_runtest_setup",
-    "pytest_runtest_call",
-    "pytest_runtest_teardown",
-    "pytest_runtest_makereport",
-    "pytest_runtest_logreport",
-    "pytest_pyfunc_call",
-    "pytest_assertion_pass",
-    "pytest_warning_recorded",
-)
+if TYPE_CHECKING:
+    from .measure import Meter
+    from .zygote import Zygote
+
+
+class Place:
+    """Where a plain file stands, and all that follows from it: a child need not find it out.
+
+    Args:
+        path: Its own.
+        root: The working folder.
+        package: Of its folder, dotted; empty when it is in none.
+        node: pytest's of the file.
+        around: What happens around each of its tests.
+    """
+
+    def __init__(self, path: str, root: str, package: str, node: Any, around: Surroundings) -> None:
+        """Keep them."""
+        self.path = path
+        self.root = root
+        self.package = package
+        self.node = node
+        self.around = around
+        self.module = ".".join(filter(None, [package, os.path.splitext(os.path.basename(path))[0]]))
+        self.relative = os.path.relpath(path, root)
 
 
 class Plain:
@@ -59,90 +50,94 @@ class Plain:
     Attributes:
         code: The compiled module.
         tests: Names of its test functions, in their order.
+        place: Where it is.
+        items: Its tests as pytest knows them, where plugins of the project look at these.
         explains: Whether its assertions were rewritten to show their values.
     """
 
-    def __init__(self, code: types.CodeType, tests: list[str], *, explains: bool = False) -> None:
+    def __init__(
+        self, code: types.CodeType, tests: list[str], place: Place, items: Sequence[Any] = (), *, explains: bool = False
+    ) -> None:
         """Keep them."""
         self.code = code
         self.tests = tests
+        self.place = place
+        self.items = items
         self.explains = explains
 
+    def explained(self, code: types.CodeType) -> Plain:
+        """The same with its assertions rewritten."""
+        return Plain(code, self.tests, self.place, self.items, explains=True)
 
-def allows(config: Any, anchor: Any, own: tuple[Any, ...]) -> bool:
-    """Whether a project leaves tests alone.
+
+class Shelf:
+    """Plain files of one folder, made ready in a zygote so that its children touch, and so copy, little memory.
 
     Args:
-        config: pytest's.
-        anchor: A collected test without fixtures of its own: those that it has are everybody's.
-        own: Plugins of the runner.
+        zygote: Gives pytest's nodes of files.
+        session: pytest's.
+        anchor: A collected test of that folder, without fixtures of its own.
+        around: What happens around each test there.
     """
-    if (
-        anchor.fixturenames
-        or config.getini("python_functions") != ["test"]
-        or config.getini("python_classes") != ["Test"]
-    ):
-        return False
-    filters = [*config.getini("filterwarnings"), *(config.getoption("pythonwarnings") or ())]
-    if any(text.startswith("error") for text in filters):
-        return False  # then even a warning about a thread is a failure
-    known = {id(plugin) for plugin in own}
-    hooks = config.pluginmanager.hook  # not `config.hook`, which stands between in some versions
-    for name in _HOOKS:
-        for implementation in getattr(hooks, name).get_hookimpls():
-            module = getattr(implementation.function, "__module__", "") or ""
-            if id(implementation.plugin) not in known and not module.startswith(_LEAVE_ALONE):
-                return False
-    return True
 
+    def __init__(self, zygote: Zygote, session: Any, anchor: Any, around: Surroundings) -> None:
+        """Nothing is ready yet."""
+        self._zygote = zygote
+        self._session = session
+        self._anchor = anchor
+        self._around = around
+        # By the name of the file, since names come again.
+        self._places: dict[str, Place] = {}
 
-def read(text: str, path: str) -> Plain | None:
-    """A test file as plain; None when it is not.
+    @classmethod
+    def open(cls, zygote: Zygote, session: Any, anchor: Any) -> Shelf | None:
+        """One for the anchor's folder; None where it takes the whole of pytest to run a test.
 
-    Raises:
-        SyntaxError: It is no Python.
-    """
-    tree = ast.parse(text, path)
-    tests = []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            given = node.args
-            if (
-                node.decorator_list
-                or given.args
-                or given.posonlyargs
-                or given.kwonlyargs
-                or given.vararg
-                or given.kwarg
-            ):
-                return None
-            tests.append(node.name)
-        elif not _is_support(node):
+        A test that does nothing is run, so that what only the first one pays for is paid.
+        """
+        around = surroundings(session.config, anchor, (zygote, zygote.recorder))
+        if around is None:
             return None
-    if not tests or len(set(tests)) < len(tests):
-        return None
-    return Plain(compile(tree, path, "exec", dont_inherit=True), tests)
+        shelf = cls(zygote, session, anchor, around)
+        nothing = shelf.take(zygote.request["anchor"], "def test_nothing():\n    pass\n", ["test_nothing"])
+        try:
+            ended = run(nothing, zygote.meter)
+        except OnlyPytestKnowsError:
+            return None
+        return None if ended["exit"] else shelf
+
+    def take(self, name: str, text: str, tests: list[str]) -> Plain:
+        """A plain file, ready to be run.
+
+        Args:
+            name: Its path in the tree.
+            text: What it holds.
+            tests: Names of its test functions.
+
+        Raises:
+            SyntaxError: It is no Python to this interpreter.
+            ValueError: The same.
+        """
+        place = self._places.get(name) or self._make_place(name)
+        code = compile(text, place.path, "exec", dont_inherit=True)
+        return Plain(code, tests, place, self._items(place, tests) if self._around.looks else ())
+
+    def _make_place(self, name: str) -> Place:
+        zygote = self._zygote
+        path = pathlib.Path(zygote.root, name)
+        zygote.announce(path)
+        node = zygote.collector(self._session, path)
+        self._places[name] = Place(str(path), zygote.root, zygote.package, node, self._around)
+        return self._places[name]
+
+    def _items(self, place: Place, tests: list[str]) -> list[Any]:
+        """Nodes of pytest's for test functions that there are not yet."""
+        kind, info = type(self._anchor), self._anchor._fixtureinfo
+        return [kind.from_parent(place.node, name=name, callobj=_stand_in, fixtureinfo=info) for name in tests]
 
 
-def _is_support(node: ast.stmt) -> bool:
-    """Whether a statement of a module means nothing to pytest."""
-    if isinstance(node, (ast.Import, ast.ImportFrom)):
-        names = [alias.asname or alias.name.partition(".")[0] for alias in node.names]
-        return not any(name == "*" or _is_special(name) for name in names if name != "pytest")
-    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        bases = node.bases if isinstance(node, ast.ClassDef) else []
-        return not (node.decorator_list or bases or _is_special(node.name))
-    if isinstance(node, ast.Assign):
-        return not any(not isinstance(target, ast.Name) or _is_special(target.id) for target in node.targets)
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _is_special(name: str) -> bool:
-    return name.startswith(_MEANT_FOR_PYTEST)
-
-
-class OnlyPytestKnowsError(Exception):
-    """What pytest would report of a test cannot be told without it."""
+def _stand_in() -> None:
+    """What takes the place of a test function until there is one."""
 
 
 class UnexplainedError(Exception):
@@ -157,51 +152,72 @@ def explain_assertions(config: Any) -> Any:
     return explaining
 
 
-def run(plain: Plain, path: str, root: str, package: str, meter: Any) -> dict[str, Any]:
+def run(plain: Plain, meter: Meter) -> dict[str, Any]:
     """What pytest would report of a plain file.
 
     Args:
         plain: The file.
-        path: Where it is.
-        root: The working folder.
-        package: Of its folder, dotted; empty when it is in none.
         meter: What watches the project's code.
 
     Raises:
         OnlyPytestKnowsError: It would report something else than what can be seen here.
         UnexplainedError: An assertion failed that was not rewritten.
     """
-    stem = os.path.splitext(os.path.basename(path))[0]
-    module = types.ModuleType(".".join(filter(None, [package, stem])))
-    module.__file__ = path
-    module.__package__ = package
-    sys.modules[module.__name__] = module
-    relative = os.path.relpath(path, root)
-    try:
-        with meter.watching():
-            exec(plain.code, module.__dict__)  # noqa: S102 - what a test runner is for
-    except Exception as error:
-        # pytest words an import error by the error that it stands for, and others by what they were raised from.
-        cause = None if isinstance(error, (ImportError, SyntaxError)) else error.__cause__
-        failure = outcomes.failure(cause or error, path, "collect", root)
-        return {"exit": 2, "outcomes": {}, "failures": [failure], "collect_errors": 1}
+    place = plain.place
+    module = types.ModuleType(place.module)
+    module.__file__ = place.path
+    module.__package__ = place.package
+    sys.modules[place.module] = module
+
+    def load() -> None:
+        exec(plain.code, module.__dict__)  # noqa: S102 - what a test runner is for
+
+    with meter.watching():
+        error = _raised(load, plain)
+        if isinstance(error, AssertionError):
+            raise OnlyPytestKnowsError from error  # it shows the values otherwise than those of a test
+        if error is not None:
+            # pytest words an import error by the error that it stands for, others by what they were raised from.
+            cause = None if isinstance(error, (ImportError, SyntaxError)) else error.__cause__
+            failure = outcomes.failure(cause or error, place.path, "collect", place.root)
+            return {"exit": 2, "outcomes": {}, "failures": [failure], "collect_errors": 1}
+        return _run_tests(plain, module)
+
+
+def _run_tests(plain: Plain, module: types.ModuleType) -> dict[str, Any]:
+    place = plain.place
+    around = place.around
+    around.see(plain.items, place.node, module)
     ended: dict[str, str] = {}
     failures = []
     for name in plain.tests:
-        os.environ["PYTEST_CURRENT_TEST"] = f"{relative}::{name} (call)"
-        try:
-            with meter.watching():
-                result = getattr(module, name)()
-        except AssertionError as error:
-            if not plain.explains:
-                raise UnexplainedError from error
-            failures.append(outcomes.failure(error, path, "call", root))
-            ended[f"{relative}::{name}"] = "failed"
-        except Exception as error:
-            failures.append(outcomes.failure(error, path, "call", root))
-            ended[f"{relative}::{name}"] = "failed"
-        else:
-            if result is not None:
-                raise OnlyPytestKnowsError
-            ended[f"{relative}::{name}"] = "passed"
+        os.environ["PYTEST_CURRENT_TEST"] = f"{place.relative}::{name} (call)"
+        around.set_up()
+        error = _raised(getattr(module, name), plain)
+        around.tear_down(last=name == plain.tests[-1])
+        if error is not None:
+            failures.append(outcomes.failure(error, place.path, "call", place.root))
+        ended[f"{place.relative}::{name}"] = "passed" if error is None else "failed"
     return {"exit": int(bool(failures)), "outcomes": ended, "failures": failures, "collect_errors": 0}
+
+
+def _raised(call: Callable[[], object], plain: Plain) -> Exception | None:
+    """What a call raises.
+
+    Raises:
+        OnlyPytestKnowsError: It raises, or returns, what has a meaning of its own to pytest.
+        UnexplainedError: An assertion failed that was not rewritten.
+    """
+    try:
+        result = call()
+    except AssertionError as error:
+        if not plain.explains:
+            raise UnexplainedError from error
+        return error
+    except Exception as error:
+        return error
+    except BaseException as error:  # a skip, a failure by name, an exit
+        raise OnlyPytestKnowsError from error
+    if result is not None:
+        raise OnlyPytestKnowsError
+    return None

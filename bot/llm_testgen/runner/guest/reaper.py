@@ -10,6 +10,7 @@ import time
 from typing import NamedTuple
 
 _PIECE = 1 << 16
+_SOON_MILLISECONDS = 50
 
 
 class Usage(NamedTuple):
@@ -37,8 +38,6 @@ def address_space() -> int:
 def attend(child: int, reading: int, deadline: float, most: int) -> tuple[bytes, bool]:
     """Read what a child writes until it ends or its time does; tells whether its time did.
 
-    Its end is seen by itself: a process that it leaves behind may hold the pipe open for ever.
-
     Args:
         child: Its process id.
         reading: The pipe that it writes to.
@@ -46,11 +45,23 @@ def attend(child: int, reading: int, deadline: float, most: int) -> tuple[bytes,
         most: Bytes to keep; a child that writes more has nothing to say.
     """
     os.set_blocking(reading, False)
-    ended = os.pidfd_open(child)  # type: ignore[attr-defined,unused-ignore]
     poll = select.poll()
-    poll.register(ended, select.POLLIN)
     poll.register(reading, select.POLLIN)
     said = bytearray()
+    # Most end soon, and the pipe with them.
+    while time.monotonic() < deadline and poll.poll(_SOON_MILLISECONDS):
+        if not _drain(reading, said, most):
+            return _whole(said, most), False
+    return _attend_longer(child, reading, poll, said, (deadline, most))
+
+
+def _attend_longer(
+    child: int, reading: int, poll: select.poll, said: bytearray, limits: tuple[float, int]
+) -> tuple[bytes, bool]:
+    """Go on, and see the child's end by itself: a process that it leaves behind may hold the pipe open for ever."""
+    deadline, most = limits
+    ended = os.pidfd_open(child)  # type: ignore[attr-defined,unused-ignore]
+    poll.register(ended, select.POLLIN)
     is_open = True
     try:
         while True:
@@ -62,9 +73,13 @@ def attend(child: int, reading: int, deadline: float, most: int) -> tuple[bytes,
                 is_open = False
                 poll.unregister(reading)
             if ended in ready:
-                return (bytes(said) if len(said) <= most else b""), False
+                return _whole(said, most), False
     finally:
         os.close(ended)
+
+
+def _whole(said: bytearray, most: int) -> bytes:
+    return bytes(said) if len(said) <= most else b""
 
 
 def _drain(reading: int, said: bytearray, most: int) -> bool:

@@ -40,7 +40,8 @@ class Channel:
 
     def __init__(self) -> None:
         """Take it."""
-        self._socket = socket.socket(fileno=os.dup(0))
+        self._descriptor = os.dup(0)
+        self._socket = socket.socket(fileno=self._descriptor)
         empty = os.open(os.devnull, os.O_RDONLY)
         os.dup2(empty, 0)
         os.close(empty)
@@ -61,8 +62,7 @@ class Channel:
 
     def close(self) -> None:
         """Let go of it, as a child does before it runs what it must not be trusted with."""
-        self._lines.close()
-        self._socket.close()
+        os.close(self._descriptor)  # not by way of the objects: a child would copy all that they touch
 
 
 def probe() -> dict[str, Any]:

@@ -5,19 +5,22 @@ It works inside a pytest session of its own, whose collection serves requests. T
     {"mode": "serve", "anchor": test file that does nothing, in the folder where candidates will stand,
      "files": {path: text to write first},
      "modules": [to import ahead], "measured": [paths], "scratch": folder, "arguments": [of pytest],
-     "resets": whether `launch` gives a fresh copy of the tree, "alone": whether this is a process namespace of its own,
+     "box": where all that can be written lies, if `launch` gives fresh copies of it, else null,
+     "alone": whether this is a process namespace of its own,
      "limits": of each child, "landlock": whether there is,
      "readable": [paths that a child may read] or null for all that the zygote may,
      "protected": [pids that no child may signal] or null for no seccomp,
      "strict_signals": whether it may signal only itself}
         → {"ready": {"threads": count, "always": files as below that every test is credited with, "credits": files that
-           a test is credited with when it touches a module, by its name}} or {"fault": why it cannot serve}
+           a test is credited with when it touches a module, by its name, or when it is run at all}}
+          or {"fault": why it cannot serve}
 
 and each of the others runs test files in a child of its own::
 
     {"files": {path: text; written only to a fresh copy}, "run": [paths], "seconds": wall-clock limit,
+     "plain": names of its tests if it is a lone file that may be run without pytest, else none,
      "cpu": its limit, "traps": see `trap`}
-        → {"result": see `serve`, with the names of "touched" modules; null when it left none,
+        → {"result": see `serve`, with what was "touched", of the names of the credits; null when it left none,
            "timed_out": bool, "status": wait status, "cpu": seconds,
            "memory": bytes, "seconds": …, "output": the end of what it printed, "untrappable": bool}
 """
@@ -29,7 +32,6 @@ import gc
 import json
 import os
 import pathlib
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -39,11 +41,12 @@ import pytest
 from _pytest.assertion import rewrite as rewriting
 
 from . import kernel, landlock, outcomes, plain, reaper, seccomp
-from .child import GENERATE, RESET_CHANNEL, Child
+from .child import GENERATE, Child
 from .files import limit_resources, write_files
 from .ledger import Ledger
 from .measure import Meter
 from .warmup import warm_up
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +85,10 @@ class Zygote:
         self.root = os.getcwd()
         self._served = False
         self.plain: plain.Plain | None = None
+        self._shelf: plain.Shelf | None = None
         self._announced: set[pathlib.Path] = set()
         self.compiled: dict[pathlib.Path, Any] = {}
+        self.workspace = Workspace(request, self.root)
 
     def serve(self) -> dict[str, Any]:
         """Serve until the bot goes; returns why it could not, when it could not."""
@@ -143,12 +148,14 @@ class Zygote:
         self.package = anchor.obj.__name__.rpartition(".")[0]
         self.ledger.close_accounts()
         self._import_ahead(session)
+        self.ledger.charge_everybody()
+        self._shelf = plain.Shelf.open(self, session, session.items[0])
+        self.ledger.keep_for_tests()
         self.ledger.stop()
         self.meter.analyse(self.request["measured"])
         for module in list(sys.modules.values()):
             self.meter.announce(_path(module))
         self.meter.pause()
-        self._allows_plain = plain.allows(session.config, session.items[0], (self, self.recorder))
         self._leave_session(session.config.pluginmanager)
         self._prepare_confinement()
         gc.collect()
@@ -216,48 +223,41 @@ class Zygote:
     def _answer(self, session: Any, request: dict[str, Any]) -> bytes:
         started = time.monotonic()
         try:
-            self.plain = self._read_plain(request) if self._allows_plain else None
+            self.plain = self._take(request)
             if self.plain is not None:
                 answer = self._run_plain(session, request, started)
                 if answer is not None:
                     return answer
-            self._lay_out(request)
+            self.workspace.lay_out(request["files"])
             broken = self._compile(session, request["run"])
             if broken is not None:
-                return json.dumps(_answer({"result": broken, "seconds": time.monotonic() - started})).encode()
+                nothing = reaper.Usage(0, 0.0, 0)
+                return _answer(False, nothing, time.monotonic() - started, "", json.dumps(broken).encode())  # noqa: FBT003
             return self._fork(session, request, started)
         except OSError as error:
             return json.dumps({"fault": f"{error}"}).encode()
 
+    def _take(self, request: dict[str, Any]) -> plain.Plain | None:
+        """A lone test file that may be run without pytest."""
+        if self._shelf is None or not request["plain"]:
+            return None
+        ((name, text),) = request["files"].items()
+        with contextlib.suppress(SyntaxError, ValueError):  # whatever is wrong with it, pytest says it
+            return self._shelf.take(name, text, request["plain"])
+        return None
+
     def _run_plain(self, session: Any, request: dict[str, Any], started: float) -> bytes | None:
         """Run it without pytest, once more where an assertion fails to show its values; None when that does not do."""
         while True:
-            self._lay_out(request)
+            self.workspace.lay_out(request["files"])
             answer = self._fork(session, request, started)
             if _UNEXPLAINED in answer and self.plain is not None and not self.plain.explains:
                 self._compile(session, request["run"])
                 for _, code in self.compiled.values():
-                    self.plain = plain.Plain(code, self.plain.tests, explains=True)
+                    self.plain = self.plain.explained(code)
                 continue
             self.plain = None
             return None if _UNEXPLAINED in answer or _ONLY_PYTEST in answer else answer
-
-    def _read_plain(self, request: dict[str, Any]) -> plain.Plain | None:
-        """A lone test file that needs no pytest."""
-        if len(request["run"]) != 1:
-            return None
-        path = pathlib.Path(self.root, request["run"][0])
-        self._announce(path)
-        try:
-            return plain.read(request["files"][request["run"][0]], str(path))
-        except Exception:  # whatever is wrong with it, pytest says it
-            return None
-
-    def _lay_out(self, request: dict[str, Any]) -> None:
-        """The tree as it is at head, with the test files where they belong."""
-        self._refresh()
-        if self.request["resets"]:
-            write_files({os.path.join(self.root, path): text for path, text in request["files"].items()})
 
     def _compile(self, session: Any, files: list[str]) -> dict[str, Any] | None:
         """Rewrite the assertions of test files and compile them, once for all children, in memory that is warm.
@@ -275,10 +275,10 @@ class Zygote:
                     return {"exit": 2, "outcomes": {}, "failures": [said], "collect_errors": 1, "files": {}}
             except Exception:  # noqa: S112 - whatever else is wrong with it shows where it is imported
                 continue
-            self._announce(path)
+            self.announce(path)
         return None
 
-    def _announce(self, path: pathlib.Path) -> None:
+    def announce(self, path: pathlib.Path) -> None:
         """Make a test file known once, since names come again.
 
         In a child this would touch, and so copy, hundreds of pages: pytest looks at every module that there is, and
@@ -290,26 +290,8 @@ class Zygote:
             with self.meter.watching():
                 self.meter.announce(str(path))
 
-    def _refresh(self) -> None:
-        """A place to write that nobody has written to."""
-        if self.request["resets"]:
-            os.write(RESET_CHANNEL, b"r")
-            if os.read(RESET_CHANNEL, 1) != b"+":
-                message = "the supervisor cannot make a fresh copy of the tree"
-                raise OSError(message)
-            return
-        scratch = self.request["scratch"]
-        for name in os.listdir(scratch):
-            path = os.path.join(scratch, name)
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                os.unlink(path)
-        for name in ("home", "tmp"):
-            os.mkdir(os.path.join(scratch, name))
-
     def _fork(self, session: Any, request: dict[str, Any], started: float) -> bytes:
-        printed = os.open(os.path.join(self.request["scratch"], "output"), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        printed = self.workspace.open_output()
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
@@ -320,22 +302,13 @@ class Zygote:
             said, timed_out = reaper.attend(child, reading, started + request["seconds"], _MOST_RESULT)
             usage = reaper.end_all(child, alone=self.request["alone"])
             output = _tail(printed)
+            os.ftruncate(printed, 0)
         finally:
             os.close(reading)
             os.close(printed)
-        answer = _answer(
-            {
-                "timed_out": timed_out,
-                "status": usage.status,
-                "cpu": usage.cpu,
-                "memory": usage.memory,
-                "seconds": time.monotonic() - started,
-                "output": output,
-            }
-        )
         # What the child said is passed on as it came: the bot judges it, and parsing it here would only cost time.
-        text = json.dumps(answer).encode()
-        return text[:-1] + b', "result": ' + said.replace(b"\n", b" ") + b"}" if said else text
+        seconds = time.monotonic() - started
+        return _answer(timed_out, usage, seconds, output, said)
 
 
 def _path(module: Any) -> str:
@@ -346,10 +319,20 @@ def _compile(path: pathlib.Path, _: object) -> None:
     compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
 
 
-def _answer(known: dict[str, Any]) -> dict[str, Any]:
-    """An answer with what is not known of it left empty; the result, when there is one, comes last."""
-    empty = {"timed_out": False, "status": 0, "cpu": 0.0, "memory": 0, "seconds": 0.0, "output": ""}
-    return {**empty, **known}
+def _answer(timed_out: bool, usage: reaper.Usage, seconds: float, output: str, said: bytes) -> bytes:  # noqa: FBT001
+    """An answer as JSON; what the child said comes last.
+
+    Written by hand: what `json` touches would have to be copied again for each child.
+    """
+    known = '{"timed_out": %s, "status": %d, "cpu": %f, "memory": %d, "seconds": %f, "output": %s' % (  # noqa: UP031
+        "true" if timed_out else "false",
+        usage.status,
+        usage.cpu,
+        usage.memory,
+        seconds,
+        json.dumps(output) if output else '""',
+    )
+    return known.encode() + (b', "result": ' + said.replace(b"\n", b" ") if said else b"") + b"}"
 
 
 def _same_files(descriptor: int) -> list[int]:

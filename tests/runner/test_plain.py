@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_testgen.runner.guest import plain
+from llm_testgen.runner.plain import plain_tests
 
 PLAIN = [
     "def test_it():\n    assert 1\n",
@@ -32,14 +32,17 @@ NOT_PLAIN = [
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_what_needs_nothing_of_pytest_is_plain(text):
-    assert plain.read(text, "test_it.py").tests
+    assert plain_tests(text)[0] == "test_it"
 
 
 @pytest.mark.parametrize("text", [text for _, text in NOT_PLAIN], ids=[reason for reason, _ in NOT_PLAIN])
 def test_what_pytest_may_see_otherwise_is_not_plain(text):
-    assert plain.read(text, "test_it.py") is None
+    assert plain_tests(text) == ()
 
 
-def test_no_python_is_said():
-    with pytest.raises(SyntaxError):
-        plain.read("def test_it(:\n", "test_it.py")
+def test_what_is_no_python_is_not_plain():
+    assert plain_tests("def test_it(:\n") == plain_tests("x = '\0'\n") == plain_tests("(" * 10_000) == ()
+
+
+def test_the_tests_are_told_in_their_order():
+    assert plain_tests("def test_b():\n    pass\n\ndef test_a():\n    pass\n") == ("test_b", "test_a")
