@@ -63,7 +63,7 @@ def ask(tmp_path):
 # What a child would be credited with, all in all.
 CREDITED = """
 sums = dict(ledger.always)
-for name in ledger.touched(tested=False):
+for name in ledger.touched():
     for path, arcs in ledger.credits[name].items():
         sums[path] = sums.get(path, set()) | arcs
 print(json.dumps(meter.executed(sums)))

@@ -119,7 +119,7 @@ class Child:
         """A report with what ran of the measured files; what was imported ahead goes by what was touched."""
         meter, ledger = self._zygote.meter, self._zygote.ledger
         files = meter.executed(meter.take())
-        return {**said, "files": files, "touched": ledger.touched(tested=bool(said["outcomes"]))}
+        return {**said, "files": files, "touched": ledger.touched()}
 
     def _forget_folders(self) -> None:
         """Look into the folders of the test files anew: the import system remembers what was in them."""

@@ -12,9 +12,6 @@ from typing import Any
 # What loads modules from source and from bytecode; there is no public name for it.
 external: Any = importlib._bootstrap_external
 
-# Stands among the names of modules, and is none.
-A_TEST = "(a test)"
-
 
 class Ledger:
     """Records, while the project is imported, what each module's import executes and which modules it imports.
@@ -30,8 +27,7 @@ class Ledger:
         self._imports: dict[str, set[str]] = {}
         self._stack: list[str] = []
         self._touched: set[str] = set()
-        self._around: dict[str, set[tuple[int, int]]] = {}
-        # What every file is credited with, and what importing a module is worth on top, or running a test: `A_TEST`.
+        # What every test is credited with, and what importing a module is worth on top.
         self.always: dict[str, set[tuple[int, int]]] = {}
         self.credits: dict[str, dict[str, set[tuple[int, int]]]] = {}
         self._import = builtins.__import__
@@ -48,20 +44,12 @@ class Ledger:
 
     def close_accounts(self) -> None:
         """What was imported up to now is every test's; what is imported from now on is noted as touched."""
-        self.charge_everybody()
-        self._imports.setdefault("", set()).update(self._arcs)
-
-    def charge_everybody(self) -> None:
-        """What ran since the last charge, and belongs to no module, is every test's."""
         self._charge("")
-
-    def keep_for_tests(self) -> None:
-        """What ran since the last charge, and belongs to no module, belongs to running a test."""
-        self._around = self._take()
+        self._imports.setdefault("", set()).update(self._arcs)
 
     def stop(self) -> None:
         """Note only what is touched: modules are no longer charged one by one."""
-        self.charge_everybody()
+        self._charge("")
         external._LoaderBasics.exec_module = self._exec_module
         self._touched.clear()
         always = self._charged([""])
@@ -70,13 +58,10 @@ class Ledger:
             more = self._charged([name]) - always
             if more:
                 self.credits[name] = self._sum(more)
-        if self._around:
-            self.credits[A_TEST] = self._around
 
-    def touched(self, *, tested: bool) -> list[str]:
-        """Modules that were touched since, of those that are worth a credit, and whether a test was run."""
-        names = [A_TEST, *self._touched] if tested else self._touched
-        return [name for name in names if name in self.credits]
+    def touched(self) -> list[str]:
+        """Modules that were touched since, of those that are worth a credit."""
+        return [name for name in self._touched if name in self.credits]
 
     def _charged(self, start: Iterable[str]) -> set[str]:
         """Modules that were charged with something, of those that come with some modules."""

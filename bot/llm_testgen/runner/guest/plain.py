@@ -5,21 +5,29 @@ What ends in a way that pytest words differently is run again by pytest.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pathlib
+import re
 import sys
+import time
 import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from _pytest import assertion
 
-from . import outcomes
+from . import outcomes, reaper
 from .surroundings import OnlyPytestKnowsError, Surroundings, surroundings
 
 if TYPE_CHECKING:
     from .measure import Meter
     from .zygote import Zygote
+
+# A fixture of everybody's that takes longer, or compiles more, is left to pytest.
+_REHEARSAL_SECONDS = 20.0
+_MOST_PATTERNS = 1 << 16
 
 
 class Place:
@@ -93,18 +101,20 @@ class Shelf:
     def open(cls, zygote: Zygote, session: Any, anchor: Any) -> Shelf | None:
         """One for the anchor's folder; None where it takes the whole of pytest to run a test.
 
-        A test that does nothing is run, so that what only the first one pays for is paid.
+        A test that does nothing is run in a child, and what fixtures have compiled there is compiled here, so that
+        other children need not.
         """
         around = surroundings(session.config, anchor, (zygote, zygote.recorder))
         if around is None:
             return None
         shelf = cls(zygote, session, anchor, around)
         nothing = shelf.take(zygote.request["anchor"], "def test_nothing():\n    pass\n", ["test_nothing"])
-        try:
-            ended = run(nothing, zygote.meter)
-        except OnlyPytestKnowsError:
+        patterns = _rehearse(nothing, zygote)
+        if patterns is None:
             return None
-        return None if ended["exit"] else shelf
+        for pattern, flags in patterns:
+            re.compile(pattern, flags)
+        return shelf
 
     def take(self, name: str, text: str, tests: list[str]) -> Plain:
         """A plain file, ready to be run.
@@ -138,6 +148,32 @@ class Shelf:
 
 def _stand_in() -> None:
     """What takes the place of a test function until there is one."""
+
+
+def _rehearse(nothing: Plain, zygote: Zygote) -> list[tuple[str, int]] | None:
+    """Run a test that does nothing, in a child: its fixtures must not leave anything behind in the zygote.
+
+    Returns the regular expressions that were compiled, or None where it does not pass.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            before = set(_compiled())
+            if not run(nothing, zygote.meter)["exit"]:
+                os.write(writing, json.dumps([pattern for pattern in _compiled() if pattern not in before]).encode())
+        os._exit(0)
+    os.close(writing)
+    said, _ = reaper.attend(child, reading, time.monotonic() + _REHEARSAL_SECONDS, _MOST_PATTERNS)
+    reaper.end_all(child, alone=zygote.request["alone"])
+    os.close(reading)
+    return json.loads(said) if said else None
+
+
+def _compiled() -> list[tuple[str, int]]:
+    """The regular expressions that `re` keeps; there is no public way to them."""
+    keys = [key for key in getattr(re, "_cache", ()) if isinstance(key, tuple)]
+    return [(pattern, int(flags)) for _, pattern, flags in keys if isinstance(pattern, str)]
 
 
 class UnexplainedError(Exception):

@@ -12,15 +12,14 @@ It works inside a pytest session of its own, whose collection serves requests. T
      "protected": [pids that no child may signal] or null for no seccomp,
      "strict_signals": whether it may signal only itself}
         → {"ready": {"threads": count, "always": files as below that every test is credited with, "credits": files that
-           a test is credited with when it touches a module, by its name, or when it is run at all}}
-          or {"fault": why it cannot serve}
+           a test is credited with when it touches a module, by its name}} or {"fault": why it cannot serve}
 
 and each of the others runs test files in a child of its own::
 
     {"files": {path: text; written only to a fresh copy}, "run": [paths], "seconds": wall-clock limit,
      "plain": names of its tests if it is a lone file that may be run without pytest, else none,
      "cpu": its limit, "traps": see `trap`}
-        → {"result": see `serve`, with what was "touched", of the names of the credits; null when it left none,
+        → {"result": see `serve`, with the names of "touched" modules; null when it left none,
            "timed_out": bool, "status": wait status, "cpu": seconds,
            "memory": bytes, "seconds": …, "output": the end of what it printed, "untrappable": bool}
 """
@@ -77,6 +76,8 @@ class Zygote:
     def __init__(self, channel: Channel, request: dict[str, Any]) -> None:
         """Prepare; nothing of the project is imported yet."""
         kernel.set_dumpable(dumpable=False)
+        if kernel.IS_LINUX:
+            kernel.adopt_orphans()
         self.channel = channel
         self.request = request
         self.meter = Meter(request["measured"])
@@ -148,13 +149,11 @@ class Zygote:
         self.package = anchor.obj.__name__.rpartition(".")[0]
         self.ledger.close_accounts()
         self._import_ahead(session)
-        self.ledger.charge_everybody()
-        self._shelf = plain.Shelf.open(self, session, session.items[0])
-        self.ledger.keep_for_tests()
         self.ledger.stop()
         self.meter.analyse(self.request["measured"])
         for module in list(sys.modules.values()):
             self.meter.announce(_path(module))
+        self._shelf = plain.Shelf.open(self, session, session.items[0])
         self.meter.pause()
         self._leave_session(session.config.pluginmanager)
         self._prepare_confinement()
@@ -182,8 +181,6 @@ class Zygote:
         self.ruleset = landlock.make_ruleset(readable=own["readable"], outside=False) if own["landlock"] else None
         if own["protected"] is not None and not own["strict_signals"]:
             self.filter = seccomp.Prepared(seccomp.candidate_filter(protected=own["protected"]))
-        if kernel.IS_LINUX:
-            kernel.adopt_orphans()
         # What the zygote itself holds by now is not counted.
         limits = own["limits"]
         limit_resources({**limits, "memory": limits["memory"] + reaper.address_space()})
