@@ -15,6 +15,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
+# What builds the container image: the one target that needs more than the above.
+ENGINE ?= docker
+
 .PHONY: help
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s%s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,13 +39,22 @@ test-soak: $(VENV)/.dev.stamp ## Judge a thousand candidates in a row, a tenth o
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.dev.stamp ## Check style and types
+lint: $(VENV)/.dev.stamp ## Check style, types, the workflows, the action and the Dockerfile
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(if $(wildcard action.yml),$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml)
+	@$(BIN)/actionlint
+	@$(BIN)/zizmor --offline --quiet .
+	@$(BIN)/hadolint Dockerfile
 
 .PHONY: check
 check: lint test ## Everything that a change must pass
+
+.PHONY: image
+image: ## Build the container image (ENGINE=podman, ARGS="--target gpu --tag llm-testgen:gpu")
+	@$(ENGINE) build $(or $(ARGS),--tag llm-testgen) .
 
 .PHONY: bench-runner
 bench-runner: $(VENV)/.base.stamp ## Measure what running a candidate costs, here and elsewhere (ARGS="--json FILE")
