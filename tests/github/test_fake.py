@@ -53,10 +53,10 @@ def test_a_fault_of_the_fake_itself_is_a_violation(scene):
 
 def test_a_request_costs_some_milliseconds(scene):
     scene.call("GET", "/pulls/7")
-    start = time.perf_counter()
+    start = time.process_time()  # of client and server
     for _ in range(10):
         scene.call("GET", "/pulls/7")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 0.5
 
 
 # Rights
@@ -172,11 +172,12 @@ def test_the_rate_limit_is_told_with_every_answer_and_ends(scene):
 
 
 def test_writes_that_come_too_close_together_are_violations(scene):
-    scene.fake.strict_pace = 0.2
-    for pause in (0, 0, 0.3):
-        time.sleep(pause)
-        scene.call("POST", "/issues/7/comments", {"body": "Hello."})
-        scene.call("GET", "/pulls/7")
+    scene.fake.strict_pace = 60
+    for method, path, body in (("POST", "/issues/7/comments", {"body": "Hello."}), ("GET", "/pulls/7", None)) * 2:
+        scene.call(method, path, body)
+    scene.fake.strict_pace = 0.01
+    time.sleep(0.02)
+    scene.call("POST", "/issues/7/comments", {"body": "Hello."})
     assert len(scene.fake.violations) == 1
     assert "after the write before" in scene.fake.violations[0]
 
