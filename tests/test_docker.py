@@ -66,7 +66,8 @@ esac
 exit 7
 """
 README = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
-SHOWN = re.findall(r"^docker run .* llm-testgen(?::gpu)? +(.+)$", README, re.MULTILINE)
+# With an entry point of its own it is another program that is run.
+SHOWN = re.findall(r"^docker run (?!.*--entrypoint).* llm-testgen(?::gpu)? +(.+)$", README, re.MULTILINE)
 
 
 def stages():

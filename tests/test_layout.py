@@ -18,44 +18,56 @@ GUEST = "runner/guest/"
 # The shared vocabulary, which every other part may use.
 FOUNDATION = frozenset(
     {
+        "bounds",
         "errors",
         "hazards",
         "interrupts",
         "names",
         "paths",
         "proposal",
+        "pulls",
         "records",
+        "reporting",
         "scopes",
         "shapes",
         "source",
         "statements",
+        "testfiles",
+        "toplevel",
     }
 )
 BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
-PIPELINE = frozenset({"baseline", "knowledge", "pipeline", "search", "tools"})
-BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"settings"}
+PIPELINE = frozenset({"baseline", "inline", "knowledge", "pipeline", "search", "tools"})
+BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"delivery", "settings"}
 
 # What each part may import of the package. A part is a top-level module or a folder; within a folder
 # modules may import each other, but for SEPARATE ones.
 MAY_IMPORT = {
+    "bounds": FOUNDATION,
     "errors": frozenset(),
     "hazards": FOUNDATION,
     "interrupts": FOUNDATION,
     "names": FOUNDATION,
     "paths": frozenset(),
     "proposal": FOUNDATION,
+    "pulls": FOUNDATION,
     "records": FOUNDATION,
+    "reporting": FOUNDATION,
     "scopes": FOUNDATION,
     "shapes": FOUNDATION,
     "source": FOUNDATION,
     "statements": FOUNDATION,
+    "testfiles": FOUNDATION,
+    "toplevel": FOUNDATION,
     "settings": FOUNDATION,
+    "delivery": FOUNDATION,
     "edges": FOUNDATION,
     "index": FOUNDATION,
     "runner": FOUNDATION,
     "stages": FOUNDATION,
     "baseline": BELOW_PIPELINE | {"settings"},
+    "inline": BELOW_PIPELINE | {"tools"},
     "knowledge": BELOW_PIPELINE | {"settings"},
     "tools": BELOW_PIPELINE,
     "search": BELOW_PIPELINE | {"baseline", "settings", "tools"},
@@ -74,11 +86,11 @@ ONLY_IN = {
     "click": ("cli.py", "commands/", "bench/", "tuning/"),
     "coverage": ("edges/coverage_files.py", GUEST, "bench/floor.py"),
     "diff_cover": ("edges/diff_cover.py",),
-    "github": ("edges/github.py",),
+    "github": ("edges/github/",),
     "huggingface_hub": ("edges/models.py",),
     "jinja2": ("stages/prompt.py",),
     "peft": ("tuning/",),
-    "pygit2": ("edges/git.py", "edges/gitwrite.py"),
+    "pygit2": ("edges/git.py", "edges/gitdiff.py", "edges/gitwrite.py"),
     "rich": ("commands/", "bench/", "tuning/"),
     "sqlite3": ("index/", "edges/session.py"),
     "torch": ("tuning/",),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 
@@ -7,31 +8,37 @@ import pytest
 from pydantic import ValidationError
 from tests.samples import changed_method, prompt, reply
 
-from llm_testgen.proposal import (
-    CoverageFigures,
-    Proposal,
-    coverage_figures,
-    file_records,
-    funnel,
-    skip_records,
-    target_records,
-    usage_record,
-    verdict_record,
-)
+from llm_testgen.proposal import CoverageFigures, Proposal, funnel
 from llm_testgen.records import (
     Candidate,
     ChangedMethod,
     DiffCoverage,
     Ending,
+    Inline,
     Outcome,
+    Placement,
     Run,
     Skip,
     TestFile,
     Usage,
     Verdict,
 )
+from llm_testgen.reporting import (
+    coverage_figures,
+    file_records,
+    inline_records,
+    skip_records,
+    suggestion_records,
+    target_records,
+    usage_record,
+    verdict_record,
+)
 
 GAINED = {"src/pkg/mod.py": frozenset({2, 1})}
+TEST = "tests/test_mod.py"
+BEFORE = "import os\r\n\ud7ff = '\U0001f600'\n".replace("\ud7ff", "x")
+AFTER = f"{BEFORE}def test_it():\n    pass\n"
+INLINE = "import os\nx = '\U0001f600'\n\n\ndef test_it():\n    pass"
 
 
 def verdict(outcome: Outcome, target: ChangedMethod | None = None, **fields) -> Verdict:
@@ -41,6 +48,12 @@ def verdict(outcome: Outcome, target: ChangedMethod | None = None, **fields) -> 
 
 
 def proposal(*verdicts: Verdict) -> Proposal:
+    placements = [
+        Placement(entry.candidate, TEST, entry.candidate.name, ("import os",), ("def test_it():\n    pass",))
+        for entry in verdicts
+        if entry.outcome is Outcome.ACCEPTED
+    ]
+    inlines = [Inline(1, 2, INLINE, tuple(placements))] if placements else []
     accepted = tuple(index for index, entry in enumerate(verdicts) if entry.outcome is Outcome.ACCEPTED)
     path = "src/pkg/mod.py"
     before = DiffCoverage({path: frozenset({1, 2, 3, 4})}, {path: frozenset({1})}, 25.0)
@@ -53,7 +66,9 @@ def proposal(*verdicts: Verdict) -> Proposal:
         skipped=skip_records([Skip("src/pkg/other.py", "not valid Python"), Skip("a b/é.py", "a stub", "C.f")]),
         verdicts=tuple(map(verdict_record, verdicts)),
         accepted=accepted,
-        files=file_records([TestFile("tests/test_mod.py", "", "import os\r\n\ud7ff\U0001f600\n")]),
+        files=file_records([TestFile(TEST, BEFORE, AFTER)]),
+        suggestions=suggestion_records(verdicts, placements),
+        inline=inline_records(inlines, placements),
         funnel=funnel(3, verdicts),
         usage=usage_record(Usage(10, 20, 1.23456), 7.00049),
         notes=("a note",),
@@ -84,11 +99,16 @@ def test_a_proposal_survives_being_written_and_read():
 
 
 def test_a_proposal_says_its_version():
-    assert json.loads(proposal().model_dump_json())["version"] == 1
+    assert json.loads(proposal().model_dump_json())["version"] == 2
 
 
 def test_a_verdict_is_told_whole():
-    runs = (Run(Ending.PASSED, seconds=1.0), Run(Ending.TIMEOUT))
+    runs = (
+        Run(Ending.PASSED, seconds=1.0),
+        Run(Ending.TIMEOUT, seconds=20.0),
+        Run(Ending.PASSED, seconds=1.00061),
+        Run(Ending.PASSED, seconds=9.0),
+    )
     target = changed_method()
     answer = replace(reply("the reply"), prompt=prompt(target, attempt=2), model="m")
     gained = {"b.py": frozenset({3, 1}), "a.py": frozenset({2})}
@@ -103,10 +123,15 @@ def test_a_verdict_is_told_whole():
         "gained": {"a.py": (2,), "b.py": (1, 3)},
         "attempt": 2,
         "repairs": ("one", "two"),
-        "runs": (Ending.PASSED, Ending.TIMEOUT),
+        "runs": (Ending.PASSED, Ending.TIMEOUT, Ending.PASSED, Ending.PASSED),
         "model": "m",
+        "seconds": 1.001,
     }
     assert list(record.gained) == ["a.py", "b.py"]
+
+
+def test_a_test_that_never_passed_took_no_time():
+    assert verdict_record(verdict(Outcome.FAILING, runs=(Run(Ending.FAILED, seconds=3.0),))).seconds == 0
 
 
 def test_a_reply_that_rambles_is_cut():
@@ -117,6 +142,33 @@ def test_a_reply_that_rambles_is_cut():
 def test_targets_are_told_with_their_lines_in_order():
     (record,) = target_records([replace(changed_method(), lines=frozenset({30, 2, 1}))])
     assert (record.id, record.path, record.lines) == ("src/pkg/mod.py::double", "src/pkg/mod.py", (1, 2, 30))
+
+
+def test_the_digest_of_a_target_tells_its_source_at_head_and_nothing_else():
+    target = changed_method("@property\ndef p(self):\n    return 1\n\n\ndef p(self):\n    return 2\n", "p")
+    moved = changed_method(
+        "X = 1\n\n\n@property\ndef p(self):\n    return 1\n\n\ndef p(self):\n    return 2\n", "p", "other.py"
+    )
+    changed = changed_method("@property\ndef p(self):\n    return 1\n\n\ndef p(self):\n    return 3\n", "p")
+    digests = [record.digest for record in target_records([target, moved, changed])]
+    assert digests[0] == digests[1] != digests[2]
+    source = "@property\ndef p(self):\n    return 1\ndef p(self):\n    return 2"
+    assert digests[0] == hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def test_suggestions_name_the_verdicts_and_inline_ones_the_suggestions():
+    made = proposal(*map(verdict, [Outcome.FAILING, Outcome.ACCEPTED, Outcome.FLAKY, Outcome.ACCEPTED]))
+    assert [suggestion.verdict for suggestion in made.suggestions] == [1, 3]
+    assert made.suggestions[0].model_dump() == {
+        "verdict": 1,
+        "path": TEST,
+        "name": "test_it",
+        "imports": ("import os",),
+        "pieces": ("def test_it():\n    pass",),
+        "into": "",
+    }
+    (inline,) = made.inline
+    assert inline.model_dump() == {"path": TEST, "suggestions": (0, 1), "start": 1, "line": 2, "text": INLINE}
 
 
 def test_figures_count_the_lines_of_all_files():
@@ -165,25 +217,63 @@ def test_every_filter_of_the_funnel_lets_through_no_more_than_the_one_before():
     assert found.accepted == 2
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, 1.5])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 1.5])
 def test_another_version_is_refused(version):
     assert refused_at(document(version=version)) == {"version"}
 
 
-@pytest.mark.parametrize("place", ["extra", "coverage__extra", "verdicts__0__extra", "files__0__extra", "usage__extra"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "extra",
+        "coverage__extra",
+        "verdicts__0__extra",
+        "files__0__extra",
+        "usage__extra",
+        "suggestions__0__extra",
+        "inline__0__extra",
+    ],
+)
 def test_unknown_keys_are_refused_everywhere(place):
     assert refused_at(document(**{place: 1})) == {place.replace("__", ".")}
 
 
-@pytest.mark.parametrize("place", ["targets__0__path", "skipped__0__path", "files__0__path"])
-@pytest.mark.parametrize("path", ["", "/etc/passwd", "../x.py", "a/../../x.py", "a/..", "a\0.py", "a" * 1025])
+@pytest.mark.parametrize(
+    "place",
+    ["targets__0__path", "skipped__0__path", "files__0__path", "suggestions__0__path", "inline__0__path"],
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/etc/passwd",
+        "../x.py",
+        "a/../../x.py",
+        "a/..",
+        "a//b.py",
+        "./a.py",
+        "a/",
+        ".git/hooks/x.py",
+        "a/.GIT/x.py",
+        "a\\b.py",
+        "a\0.py",
+        "a\n.py",
+        "a\x1b[0m.py",
+        "a\x85.py",
+        "a\u2028.py",
+        "a" * 1025,
+    ],
+)
 def test_paths_that_leave_the_repository_are_refused(place, path):
     assert refused_at(document(**{place: path})) == {place.replace("__", ".")}
 
 
-@pytest.mark.parametrize("path", ["a.py", "a b/é 試.py", "..a/b..py", "a/...", "-x", "a" * 1024])
+@pytest.mark.parametrize(
+    "path", ["a.py", "a b/é 試.py", "..a/b..py", "a/...", "-x/test.py", ".github/x.py", "a" * 1024]
+)
 def test_paths_inside_the_repository_are_taken(path):
-    assert Proposal.model_validate_json(document(files__0__path=path)).files[0].path == path
+    text = document(files__0__path=path, suggestions__0__path=path, inline__0__path=path)
+    assert Proposal.model_validate_json(text).files[0].path == path
 
 
 @pytest.mark.parametrize("path", ["/a.py", "../a.py"])
@@ -208,6 +298,31 @@ def test_paths_of_gained_lines_are_checked_too(path):
         ("verdicts__0__repairs", ["x" * 20_001]),
         ("skipped__0__reason", "x" * 20_001),
         ("notes", ["x" * 20_001]),
+        ("notes", ["x"] * 1_001),
+        ("verdicts__0__runs", ["passed"] * 1_001),
+        ("verdicts__0__repairs", ["x"] * 1_001),
+        ("verdicts__0__gained", {f"{number}.py": [1] for number in range(1_001)}),
+        ("verdicts__0__seconds", -0.1),
+        ("verdicts__0__seconds", float("nan")),
+        ("targets__0__digest", "a" * 15),
+        ("targets__0__digest", "A" * 16),
+        ("accepted", [0] * 100_001),
+        ("files__0__before", "x" * 2_000_001),
+        ("files__0__after", "x" * 2_000_001),
+        ("suggestions__0__verdict", -1),
+        ("suggestions__0__pieces", []),
+        ("suggestions__0__pieces", ["x" * 100_001]),
+        ("suggestions__0__pieces", ["x"] * 1_001),
+        ("suggestions__0__imports", ["x" * 20_001]),
+        ("suggestions__0__imports", ["x"] * 1_001),
+        ("suggestions__0__name", "x" * 20_001),
+        ("suggestions__0__into", "x" * 20_001),
+        ("inline__0__start", 0),
+        ("inline__0__line", 0),
+        ("inline__0__suggestions", []),
+        ("inline__0__suggestions", [-1]),
+        ("inline__0__suggestions", [0] * 100_001),
+        ("inline__0__text", "x" * 2_000_001),
         ("coverage__before", 100.5),
         ("coverage__after", -1),
         ("coverage__after", float("nan")),
@@ -224,8 +339,9 @@ def test_paths_of_gained_lines_are_checked_too(path):
     ],
 )
 def test_values_out_of_bounds_are_refused(place, value):
-    (where,) = refused_at(document(**{place: value}))
-    assert where.startswith(place.replace("__", "."))
+    found = refused_at(document(**{place: value}))
+    assert found
+    assert all(where.startswith(place.replace("__", ".")) for where in found)
 
 
 @pytest.mark.parametrize("accepted", [[1], [0, 0], [10**9]])
@@ -237,7 +353,80 @@ def test_what_is_accepted_must_have_been_accepted():
     assert refused_at(document(verdicts__0__outcome="failing"))
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 1}', "{" * 5000])
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"suggestions": []}, "each accepted verdict once"),
+        ({"suggestions__0__verdict": 1}, "each accepted verdict once"),
+        ({"accepted": []}, "each accepted verdict once"),
+        ({"suggestions__0__path": "other.py", "inline__0__path": "other.py"}, "one of the files"),
+        ({"inline__0__suggestions": [1]}, "each at most once"),
+        ({"inline__0__suggestions": [0, 0]}, "each at most once"),
+        ({"inline__0__suggestions": [10**9]}, "each at most once"),
+        ({"inline__0__path": "other.py"}, "about the file of its suggestions"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(changes, told):
+    with pytest.raises(ValidationError, match=told):
+        Proposal.model_validate_json(document(**changes))
+
+
+def test_a_file_must_not_stand_there_twice():
+    data = json.loads(document())
+    data["files"] *= 2
+    with pytest.raises(ValidationError, match="a path of their own"):
+        Proposal.model_validate(data)
+
+
+def test_a_suggestion_stands_in_one_inline_suggestion_at_most():
+    data = json.loads(document())
+    data["inline"] *= 2
+    with pytest.raises(ValidationError, match="each at most once"):
+        Proposal.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("start", "line", "text"),
+    [
+        (2, 1, INLINE),
+        (1, 4, INLINE),
+        (2, 3, INLINE),
+        (1, 2, "import os\ndef test_it(): pass"),
+        (1, 2, "x = '\U0001f600'\nimport os\ndef test_it(): pass"),
+        (1, 2, "import os\nx = '\U0001f600'"),
+        (1, 1, "import os"),
+        (1, 1, "import  os\ndef test_it(): pass"),
+        (1, 1, ""),
+    ],
+)
+def test_an_inline_suggestion_that_would_lose_a_line_or_add_none_is_refused(start, line, text):
+    with pytest.raises(ValidationError, match="must keep the lines"):
+        Proposal.model_validate_json(document(inline__0__start=start, inline__0__line=line, inline__0__text=text))
+
+
+def test_an_inline_suggestion_is_about_a_file_that_is_there():
+    with pytest.raises(ValidationError, match="must keep the lines"):
+        Proposal.model_validate_json(
+            document(files__0__before="", inline__0__line=1, inline__0__text="\ndef test_it(): pass")
+        )
+
+
+@pytest.mark.parametrize(("start", "refused"), [(1, True), (2, True), (3, False)])
+def test_no_line_is_replaced_by_two_inline_suggestions(start, refused):
+    data = json.loads(proposal(verdict(Outcome.ACCEPTED), verdict(Outcome.ACCEPTED)).model_dump_json())
+    data["files"][0]["before"] = "a\nb\nc\nd\n"
+    data["inline"] = [
+        {"path": TEST, "suggestions": [1], "start": start, "line": 3, "text": "a\nb\nc\nx"},
+        {"path": TEST, "suggestions": [0], "start": 1, "line": 2, "text": "a\nb\nx"},
+    ]
+    if refused:
+        with pytest.raises(ValidationError, match="must keep the lines"):
+            Proposal.model_validate(data)
+    else:
+        assert len(Proposal.model_validate(data).inline) == 2
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 2}', "{" * 5000])
 def test_what_is_no_proposal_is_refused(text):
     assert refused_at(text)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from llm_testgen.edges.coverage_files import RecordedCoverage, read_coverage
 from llm_testgen.edges.diff_cover import diff_coverage
 from llm_testgen.errors import ProjectError
 from llm_testgen.paths import is_python, is_test
-from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, LinesByPath, SuiteRun
+from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, HunksByPath, LinesByPath, SuiteRun
 from llm_testgen.runner.base import Runner
 
 _LONGEST = 160
@@ -23,10 +23,12 @@ class Baseline:
     Attributes:
         changed_lines: Added or modified lines of every changed file.
         coverage: What the existing tests execute.
+        hunks: The lines at head that its diff shows, as far as it is a pull request's; empty where that is not known.
     """
 
     changed_lines: LinesByPath
     coverage: CoverageByPath
+    hunks: HunksByPath = field(default_factory=dict)
 
     @property
     def figure(self) -> DiffCoverage:

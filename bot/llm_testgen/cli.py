@@ -41,6 +41,12 @@ class Subcommand:
 SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
     {
         "propose": Subcommand("llm_testgen.commands.propose", "propose", "Write tests for a change, and prove them."),
+        "publish": Subcommand(
+            "llm_testgen.commands.publish", "publish_command", "Post what propose found to a pull request."
+        ),
+        "action": Subcommand(
+            "llm_testgen.commands.action", "action", "Do what a GitHub event asks for, in a workflow."
+        ),
         "demo": Subcommand("llm_testgen.commands.demo", "demo", "Show it on a sample change, with the embedded model."),
         "index": Subcommand("llm_testgen.commands.index", "index", "Build a project's index, and show what it holds."),
         "bench": Subcommand("llm_testgen.bench.cli", "bench", "Measure the tool, beside other ways of doing the same."),

@@ -25,3 +25,15 @@ class ModelError(LlmTestgenError):
 
 class PromptRefusedError(ModelError):
     """The server works and would not take this one prompt: too long, say. Others may still be answered."""
+
+
+class GitHubError(LlmTestgenError):
+    """GitHub does not give, or does not take, what a run needs from it."""
+
+
+class GitHubRefusedError(GitHubError):
+    """GitHub understands a request and refuses its content (422): an anchor outside the diff, a moved branch."""
+
+
+class GitHubForbiddenError(GitHubError):
+    """The token may not do this, or cannot see it (401, 403, 404)."""

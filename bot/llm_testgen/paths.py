@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -19,8 +20,21 @@ _VENDOR_DIRECTORIES = frozenset(
         "site-packages",
     }
 )
+_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, halves of characters, ends of lines
+_OUTSIDE = frozenset({"", ".", ".."})
 _TOOLING_FILES = frozenset({"setup.py", "noxfile.py", "tasks.py", "fabfile.py", "conftest.py"})
 _TOOLING_DIRECTORIES = frozenset({"docs", "doc", "examples", "benchmarks", "scripts", "tools", ".github"})
+
+
+def is_inside(path: str) -> bool:
+    """Whether a path names a file of a repository for sure, for every tool that reads it.
+
+    It is relative, goes straight down, not into ``.git``, and has no backslash and no control character.
+    """
+    parts = path.split("/")
+    if any(part in _OUTSIDE or part.lower() == ".git" for part in parts):
+        return False
+    return not any(character == "\\" or unicodedata.category(character) in _NO_TEXT for character in path)
 
 
 def is_python(path: str) -> bool:

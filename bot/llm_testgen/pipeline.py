@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llm_testgen.baseline import Baseline
 from llm_testgen.edges.diff_cover import diff_coverage
+from llm_testgen.inline import passed, suggest_inline
 from llm_testgen.records import (
+    Candidate,
     ChangedMethod,
     CoverageByPath,
     DiffCoverage,
     FileCoverage,
+    Inline,
     Outcome,
+    Placement,
     SuiteRun,
     TestFile,
     Usage,
@@ -22,7 +27,7 @@ from llm_testgen.search import Search
 from llm_testgen.settings import Generation
 from llm_testgen.stages.assure import assure_together
 from llm_testgen.stages.select import select
-from llm_testgen.stages.suggest import Placed, place
+from llm_testgen.stages.suggest import place
 from llm_testgen.tools import Tools
 
 
@@ -34,6 +39,8 @@ class Result:
         verdicts: In the order of targets, attempts and candidates.
         accepted: Indices of the accepted ones.
         files: The test files with the accepted tests.
+        placements: How each of them is added to its file, in the order of ``accepted``.
+        inlines: What of that a review can suggest in place.
         after: Diff coverage with them.
         replies: How many replies the model gave.
         usage: What they cost.
@@ -43,6 +50,8 @@ class Result:
     verdicts: tuple[Verdict, ...]
     accepted: tuple[int, ...]
     files: tuple[TestFile, ...]
+    placements: tuple[Placement, ...]
+    inlines: tuple[Inline, ...]
     after: DiffCoverage
     replies: int
     usage: Usage
@@ -56,7 +65,9 @@ class _Confirmed:
     verdicts: tuple[Verdict, ...]
     accepted: tuple[int, ...]
     files: tuple[TestFile, ...]
+    placements: tuple[Placement, ...]
     after: DiffCoverage
+    run: SuiteRun
 
 
 async def propose(targets: Sequence[ChangedMethod], baseline: Baseline, tools: Tools, settings: Generation) -> Result:
@@ -71,14 +82,24 @@ async def propose(targets: Sequence[ChangedMethod], baseline: Baseline, tools: T
     Raises:
         ModelError: The model gave no reply at all.
     """
+    started = time.monotonic()
     search = Search(baseline, tools, settings)
     await search.run(targets)
     verdicts, accepted = select(await assure_together(search.verdicts(), tools.runner), settings.max_tests)
     confirmed = await _confirm(verdicts, accepted, baseline, tools)
+    inlines = await suggest_inline(
+        confirmed.placements,
+        confirmed.run,
+        baseline.hunks,
+        tools,
+        None if settings.deadline is None else started + settings.deadline,
+    )
     return Result(
         verdicts=confirmed.verdicts,
         accepted=confirmed.accepted,
         files=confirmed.files,
+        placements=confirmed.placements,
+        inlines=inlines,
         after=confirmed.after,
         replies=search.replies,
         usage=search.usage,
@@ -93,44 +114,37 @@ async def _confirm(
     judged = list(verdicts)
     left = list(accepted)
     texts = dict(tools.knowledge.test_files())
+    apart: list[Candidate] = []
     while left:
         tools.observer.confirming(len(left))
-        files, placed = place([judged[index].candidate for index in left], texts)
+        files, placed = place([judged[index].candidate for index in left], texts, apart)
         run = await tools.runner.run_files({file.path: file.after for file in files})
-        where = {id(entry.candidate): entry for entry in placed}
         if unusable := _unusable(files, run):
             # The file could not be run before either: its tests go to a new one beside it.
             texts.update(dict.fromkeys(unusable, ""))
             continue
-        refused = [index for index in left if not _passed(where.get(id(judged[index].candidate)), run)]
+        if strangers := [entry.candidate for entry in placed if entry.into and not passed(entry, run)]:
+            # What the class does around each of its tests is nothing for them: they get one of their own.
+            apart += strangers
+            continue
+        sound = {id(entry.candidate) for entry in placed if passed(entry, run)}
+        refused = [index for index in left if id(judged[index].candidate) not in sound]
         after = diff_coverage(baseline.changed_lines, _joined(baseline.coverage, run.coverage))
         if not refused and _count(after) > _count(baseline.figure):
-            return _Confirmed(tuple(judged), tuple(left), files, after)
+            return _Confirmed(tuple(judged), tuple(left), files, placed, after, run)
         reason = "does not pass together with the other chosen tests"
         if not refused:
             refused, reason = left, "diff coverage does not rise when it runs in its test file"
         for index in refused:
             judged[index] = replace(judged[index], outcome=Outcome.UNCONFIRMED, reason=reason)
         left = [index for index in left if index not in refused]
-    return _Confirmed(tuple(judged), (), (), baseline.figure)
+    return _Confirmed(tuple(judged), (), (), (), baseline.figure, SuiteRun(0, 0, 0, {}))
 
 
 def _unusable(files: Sequence[TestFile], run: SuiteRun) -> list[str]:
     """Files that existed before and in which not a single test passed."""
     ran = {test.partition("::")[0] for test in run.passed_tests}
     return [file.path for file in files if file.before and file.path not in ran]
-
-
-def _passed(placed: Placed | None, run: SuiteRun) -> bool:
-    """Whether a placed test is among those that passed; a parametrised one passes with all of its cases."""
-    if placed is None:
-        return False
-    test = f"{placed.path}::{placed.name}"
-
-    def among(tests: frozenset[str]) -> bool:
-        return any(other == test or other.startswith(f"{test}[") for other in tests)
-
-    return among(run.passed_tests) and not among(run.failed_tests)
 
 
 def _count(figure: DiffCoverage) -> int:

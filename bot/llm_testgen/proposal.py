@@ -1,51 +1,34 @@
-"""The proposal: what a run found, as the one file that crosses to another job, version 1.
+"""The proposal: what a run found, as the one file that crosses to another job, version 2.
 
-It is read as untrusted data: sizes are bounded, unknown keys refused, paths checked.
+It is read as untrusted data: sizes are bounded, unknown keys refused, paths checked, and its parts must fit together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from llm_testgen.records import (
-    ChangedMethod,
-    DiffCoverage,
-    Ending,
-    LinesByPath,
-    Outcome,
-    Skip,
-    TestFile,
-    Usage,
-    Verdict,
+from llm_testgen.bounds import (
+    FEW,
+    MANY,
+    Bounded,
+    Code,
+    Commit,
+    Digest,
+    Indices,
+    Lines,
+    RepositoryPath,
+    Text,
+    Whole,
 )
-
-_LONGEST_CODE = 100_000
-_LONGEST_TEXT = 20_000
-
-
-def _inside(path: str) -> str:
-    pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\x00" in path:
-        msg = "is no path inside the repository"
-        raise ValueError(msg)
-    return path
+from llm_testgen.errors import UsageError
+from llm_testgen.records import Ending, Outcome, Verdict
 
 
-RepositoryPath = Annotated[str, Field(max_length=1024), AfterValidator(_inside)]
-Lines = Annotated[tuple[PositiveInt, ...], Field(max_length=200_000)]
-Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
-Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class CoverageFigures(_Model):
+class CoverageFigures(Bounded):
     """Diff coverage before and after, in diff-cover's terms.
 
     Attributes:
@@ -63,17 +46,25 @@ class CoverageFigures(_Model):
     covered_after: NonNegativeInt
 
 
-class TargetRecord(_Model):
-    """A changed method: ``id`` is ``path::qualname``, ``lines`` its changed lines at head."""
+class TargetRecord(Bounded):
+    """A changed method.
+
+    Attributes:
+        id: ``path::qualname``.
+        path: The file that holds it.
+        lines: Its changed lines at head.
+        digest: The first digits of the SHA-256 of its source at head: the same source has the same digest.
+    """
 
     __test__ = False
 
     id: Text
     path: RepositoryPath
     lines: Lines
+    digest: Digest
 
 
-class SkipRecord(_Model):
+class SkipRecord(Bounded):
     """Something changed that no tests were generated for."""
 
     path: RepositoryPath
@@ -81,7 +72,7 @@ class SkipRecord(_Model):
     reason: Text
 
 
-class VerdictRecord(_Model):
+class VerdictRecord(Bounded):
     """A verdict.
 
     Attributes:
@@ -95,21 +86,23 @@ class VerdictRecord(_Model):
         repairs: What was changed after extraction.
         runs: How each of its executions ended.
         model: The model that wrote it.
+        seconds: Wall-clock time of one execution that passed, the median of them; 0 if none did.
     """
 
     target: Text
     name: Text
     outcome: Outcome
     reason: Text
-    code: Annotated[str, Field(max_length=_LONGEST_CODE)]
-    gained: dict[RepositoryPath, Lines]
+    code: Code
+    gained: Annotated[dict[RepositoryPath, Lines], FEW]
     attempt: PositiveInt
-    repairs: tuple[Text, ...]
-    runs: tuple[Ending, ...]
+    repairs: Annotated[tuple[Text, ...], FEW]
+    runs: Annotated[tuple[Ending, ...], FEW]
     model: Text
+    seconds: float = Field(ge=0)
 
 
-class Funnel(_Model):
+class Funnel(Bounded):
     """How many came through each filter. ``replies`` counts what the model answered, the rest candidates."""
 
     replies: NonNegativeInt
@@ -121,7 +114,7 @@ class Funnel(_Model):
     accepted: NonNegativeInt
 
 
-class UsageRecord(_Model):
+class UsageRecord(Bounded):
     """What the model cost: tokens read and written, and seconds of waiting for it; and the whole run's seconds."""
 
     tokens_in: NonNegativeInt
@@ -130,49 +123,133 @@ class UsageRecord(_Model):
     total_seconds: float = Field(ge=0)
 
 
-class FileRecord(_Model):
+class FileRecord(Bounded):
     """A test file with the accepted tests in it; ``before`` is empty for a new file."""
 
     path: RepositoryPath
-    before: str
-    after: str
+    before: Whole
+    after: Whole
 
 
-class Proposal(_Model):
-    """What ``propose`` found between two revisions. ``accepted`` are the indices of the accepted verdicts."""
+class SuggestionRecord(Bounded):
+    """An accepted test as it goes into its file, complete by itself, so that any of them can be taken.
 
-    version: Literal[1] = 1
+    Attributes:
+        verdict: Index of its verdict.
+        path: The file.
+        name: The test's name there, ``Class::name`` in a class.
+        imports: Import statements that the file lacks for it.
+        pieces: Definitions that the file lacks for it, and the test itself as the last.
+        into: The class of the file to which the test is added as a method; empty for the top level.
+    """
+
+    verdict: NonNegativeInt
+    path: RepositoryPath
+    name: Text
+    imports: Annotated[tuple[Text, ...], FEW]
+    pieces: Annotated[tuple[Code, ...], Field(min_length=1, max_length=1_000)]
+    into: Text = ""
+
+
+class InlineRecord(Bounded):
+    """Suggestions that a review can make at lines of the pull request's diff, each holding the lines it replaces.
+
+    Attributes:
+        path: The file.
+        suggestions: Indices of the suggestions that it adds.
+        start: First line at head that it replaces.
+        line: Last line at head that it replaces.
+        text: What takes their place, with no newline at the end.
+    """
+
+    path: RepositoryPath
+    suggestions: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, max_length=100_000)]
+    start: PositiveInt
+    line: PositiveInt
+    text: Whole
+
+
+class Proposal(Bounded):
+    """What ``propose`` found between two revisions.
+
+    Attributes:
+        version: Of this form.
+        base: The merge base.
+        head: The revision that was tested.
+        worktree: The working tree on top of head was tested instead.
+        coverage: Diff coverage before and after.
+        targets: Changed methods that tests were written for.
+        skipped: What was left out.
+        verdicts: On every candidate.
+        accepted: Indices of the accepted verdicts.
+        files: Test files with all of the accepted tests.
+        suggestions: One for each accepted verdict: how to add that test alone.
+        inline: Those of them that a review can make in place.
+        funnel: How many candidates came through each filter.
+        usage: What it cost.
+        notes: What a person should know.
+    """
+
+    version: Literal[2] = 2
     base: Commit
     head: Commit
     worktree: bool = False
     coverage: CoverageFigures
-    targets: tuple[TargetRecord, ...]
-    skipped: tuple[SkipRecord, ...]
-    verdicts: tuple[VerdictRecord, ...]
-    accepted: tuple[NonNegativeInt, ...]
-    files: tuple[FileRecord, ...]
+    targets: Annotated[tuple[TargetRecord, ...], MANY]
+    skipped: Annotated[tuple[SkipRecord, ...], MANY]
+    verdicts: Annotated[tuple[VerdictRecord, ...], MANY]
+    accepted: Indices
+    files: Annotated[tuple[FileRecord, ...], MANY]
+    suggestions: Annotated[tuple[SuggestionRecord, ...], MANY]
+    inline: Annotated[tuple[InlineRecord, ...], MANY] = ()
     funnel: Funnel
     usage: UsageRecord
-    notes: tuple[Text, ...] = ()
+    notes: Annotated[tuple[Text, ...], FEW] = ()
 
     @model_validator(mode="after")
-    def _accepted_are_verdicts(self) -> Self:
-        accepted = {index for index, verdict in enumerate(self.verdicts) if verdict.outcome is Outcome.ACCEPTED}
-        if len(set(self.accepted)) < len(self.accepted) or not accepted.issuperset(self.accepted):
-            msg = "accepted must name verdicts whose outcome is accepted, each once"
-            raise ValueError(msg)
+    def _parts_fit_together(self) -> Self:
+        for fault in self._faults():
+            raise ValueError(fault)
         return self
 
+    def _faults(self) -> Iterator[str]:
+        """What does not fit together; each check may rely on those before it."""
+        accepted = {index for index, verdict in enumerate(self.verdicts) if verdict.outcome is Outcome.ACCEPTED}
+        if len(set(self.accepted)) < len(self.accepted) or not accepted.issuperset(self.accepted):
+            yield "accepted must name verdicts whose outcome is accepted, each once"
+        if sorted(suggestion.verdict for suggestion in self.suggestions) != sorted(self.accepted):
+            yield "suggestions must name each accepted verdict once"
+        files = {file.path: file for file in self.files}
+        if len(files) < len(self.files):
+            yield "files must have a path of their own each"
+        if any(suggestion.path not in files for suggestion in self.suggestions):
+            yield "the path of a suggestion must be one of the files"
+        named = Counter(index for inline in self.inline for index in inline.suggestions)
+        if any(index >= len(self.suggestions) or count > 1 for index, count in named.items()):
+            yield "inline must name suggestions, each at most once"
+        for inline in self.inline:
+            if any(self.suggestions[index].path != inline.path for index in inline.suggestions):
+                yield "an inline suggestion must be about the file of its suggestions"
+        for file in self.files:
+            own = [inline for inline in self.inline if inline.path == file.path]
+            if own and not _only_insert(own, file.before):
+                yield "inline suggestions must keep the lines that they replace, none of them twice"
 
-def coverage_figures(before: DiffCoverage, after: DiffCoverage) -> CoverageFigures:
-    """Both figures of one change side by side."""
-    return CoverageFigures(
-        before=before.percent,
-        after=after.percent,
-        changed_lines=_count(after.changed),
-        covered_before=_count(before.covered),
-        covered_after=_count(after.covered),
-    )
+
+def _only_insert(inline: Iterable[InlineRecord], text: str) -> bool:
+    """Whether suggestions about one file replace lines that it has, not the same ones, by more than those lines."""
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+    last = 0
+    for suggestion in sorted(inline, key=lambda suggestion: suggestion.start):
+        replaced = lines[suggestion.start - 1 : suggestion.line]
+        if not last < suggestion.start <= suggestion.line <= len(lines):
+            return False
+        last = suggestion.line
+        after = suggestion.text.split("\n")
+        left = iter(after)
+        if len(after) <= len(replaced) or not all(line in left for line in replaced):
+            return False
+    return True
 
 
 def funnel(replies: int, verdicts: Sequence[Verdict] | Sequence[VerdictRecord]) -> Funnel:
@@ -197,47 +274,16 @@ def funnel(replies: int, verdicts: Sequence[Verdict] | Sequence[VerdictRecord]) 
     )
 
 
-def target_records(targets: Iterable[ChangedMethod]) -> tuple[TargetRecord, ...]:
-    """Changed methods as the proposal names them."""
-    return tuple(TargetRecord(id=target.id, path=target.path, lines=tuple(sorted(target.lines))) for target in targets)
+def read_proposal(data: bytes) -> Proposal:
+    """A proposal from JSON that anybody may have written.
 
-
-def skip_records(skipped: Iterable[Skip]) -> tuple[SkipRecord, ...]:
-    """What was left out as the proposal names it."""
-    return tuple(SkipRecord(path=skip.path, qualname=skip.qualname, reason=skip.reason) for skip in skipped)
-
-
-def verdict_record(verdict: Verdict) -> VerdictRecord:
-    """A verdict as the proposal holds it."""
-    candidate = verdict.candidate
-    return VerdictRecord(
-        target=verdict.target.id,
-        name=candidate.name,
-        outcome=verdict.outcome,
-        reason=verdict.reason,
-        code=candidate.code[:_LONGEST_CODE],
-        gained={path: tuple(sorted(lines)) for path, lines in sorted(verdict.gained.items())},
-        attempt=candidate.attempt,
-        repairs=candidate.repairs,
-        runs=tuple(run.ending for run in verdict.runs),
-        model=candidate.reply.model,
-    )
-
-
-def file_records(files: Iterable[TestFile]) -> tuple[FileRecord, ...]:
-    """Test files as the proposal holds them."""
-    return tuple(FileRecord(path=file.path, before=file.before, after=file.after) for file in files)
-
-
-def usage_record(usage: Usage, total_seconds: float) -> UsageRecord:
-    """The cost of a run, seconds rounded to milliseconds."""
-    return UsageRecord(
-        tokens_in=usage.tokens_in,
-        tokens_out=usage.tokens_out,
-        seconds=round(usage.seconds, 3),
-        total_seconds=round(total_seconds, 3),
-    )
-
-
-def _count(lines: LinesByPath) -> int:
-    return sum(map(len, lines.values()))
+    Raises:
+        UsageError: It is none of this version.
+    """
+    try:
+        return Proposal.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        msg = f"it is no proposal of this version ({where}: {first['msg']}): make it anew with this version of propose"
+        raise UsageError(msg) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 Lines = frozenset[int]
 LinesByPath = Mapping[str, Lines]
@@ -85,6 +86,16 @@ class FileChange:
     added_lines: Lines
     generated: bool = False
     vendored: bool = False
+
+
+class Hunk(NamedTuple):
+    """Lines ``start`` to ``end`` of a file at head that ``git diff`` shows in one piece, context lines included."""
+
+    start: int
+    end: int
+
+
+HunksByPath = Mapping[str, tuple[Hunk, ...]]
 
 
 class MethodKind(StrEnum):
@@ -540,3 +551,56 @@ class TestFile:
     after: str
 
     __test__ = False
+
+
+# What is larger is no test, and no file that tests are added to: in characters.
+LONGEST_CODE = 100_000
+LONGEST_FILE = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    r"""An accepted test as it goes into its file, complete by itself: it leans on no other placement.
+
+    Any of a file's placements can be added to it together; what several of them bring is then written once.
+
+    Attributes:
+        candidate: What was placed.
+        path: The file.
+        name: Its name there, ``Class::name`` in a class; another one than the candidate's where that was taken.
+        imports: Import statements that the file lacks for it, one of them each.
+        pieces: Definitions that the file lacks for it, and the test itself as the last; newlines as ``\\n``, with no
+            newline at the end.
+        into: The class of the file at whose end the test is added as a method, written with that class's indentation;
+            empty for a test at the top level.
+    """
+
+    candidate: Candidate
+    path: str
+    name: str
+    imports: tuple[str, ...]
+    pieces: tuple[str, ...]
+    into: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inline:
+    r"""A suggestion that a review can make at lines of a file at head: they are replaced by a text that holds them.
+
+    Attributes:
+        start: First line that is replaced; both ends lie within one hunk.
+        line: Last line that is replaced.
+        text: What takes their place: the same lines with the tests put between them; newlines as ``\\n``, with no
+            newline at the end.
+        placements: The tests that it adds, all of them of one file.
+    """
+
+    start: int
+    line: int
+    text: str
+    placements: tuple[Placement, ...]
+
+    @property
+    def path(self) -> str:
+        """The file that it is about."""
+        return self.placements[0].path

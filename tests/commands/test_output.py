@@ -6,8 +6,9 @@ from tests.conftest import GitProject
 from llm_testgen.commands.output import OUTPUT_FOLDER, output_folder, write_proposal
 from llm_testgen.edges.gitwrite import unified_patch
 from llm_testgen.errors import UsageError
-from llm_testgen.proposal import CoverageFigures, Funnel, Proposal, file_records, usage_record
+from llm_testgen.proposal import CoverageFigures, Funnel, Proposal
 from llm_testgen.records import TestFile, Usage
+from llm_testgen.reporting import file_records, usage_record
 
 FILES = (TestFile("tests/test_mod.py", "", "def test_é():\n    pass\n"),)
 
@@ -22,6 +23,7 @@ def proposal(note: str = "a note — é") -> Proposal:
         verdicts=(),
         accepted=(),
         files=file_records(FILES),
+        suggestions=(),
         funnel=Funnel(replies=0, candidates=0, built=0, passed=0, stable=0, gained=0, accepted=0),
         usage=usage_record(Usage(), 0.0),
         notes=(note,),

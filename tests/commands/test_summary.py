@@ -9,16 +9,17 @@ from rich.console import Console
 from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.commands.summary import print_summary
-from llm_testgen.proposal import (
-    CoverageFigures,
-    Proposal,
-    funnel,
+from llm_testgen.proposal import CoverageFigures, Proposal, funnel
+from llm_testgen.records import Candidate, ChangedMethod, Outcome, Skip, Usage, Verdict
+from llm_testgen.reporting import (
+    file_records,
     skip_records,
+    suggestion_records,
     target_records,
     usage_record,
     verdict_record,
 )
-from llm_testgen.records import Candidate, ChangedMethod, Outcome, Skip, Usage, Verdict
+from llm_testgen.stages.suggest import place
 
 TARGET = changed_method()
 OTHER = changed_method("def other(): ...\n", "other", "src/pkg/other.py")
@@ -36,6 +37,8 @@ def verdict(outcome: Outcome, name: str = "test_it", target: ChangedMethod = TAR
 
 
 def proposal(*verdicts: Verdict, **changes) -> Proposal:
+    accepted = tuple(index for index, entry in enumerate(verdicts) if entry.outcome is Outcome.ACCEPTED)
+    files, placements = place([verdicts[index].candidate for index in accepted], {})
     fields = {
         "base": "a" * 40,
         "head": "b" * 40,
@@ -43,8 +46,9 @@ def proposal(*verdicts: Verdict, **changes) -> Proposal:
         "targets": target_records([TARGET, OTHER]),
         "skipped": (),
         "verdicts": tuple(map(verdict_record, verdicts)),
-        "accepted": tuple(index for index, entry in enumerate(verdicts) if entry.outcome is Outcome.ACCEPTED),
-        "files": (),
+        "accepted": accepted,
+        "files": file_records(files),
+        "suggestions": suggestion_records(verdicts, placements),
         "funnel": funnel(7, verdicts),
         "usage": usage_record(Usage(12345, 678, 90.0), 123.0),
     }

@@ -13,7 +13,7 @@ import pytest
 
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import ProjectError, UsageError
-from llm_testgen.records import FileChange, FileStatus, FileType, Snapshot
+from llm_testgen.records import FileChange, FileStatus, FileType, Hunk, Snapshot
 
 HUNK = re.compile(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@")
 LINES = [
@@ -51,6 +51,20 @@ def added_by_git(project: Project, *arguments: str) -> dict[str, set[int]]:
             start, count = int(hunk[1]), int(hunk[2] or 1)
             added.setdefault(path, set()).update(range(start, start + count))
     return {path: lines for path, lines in added.items() if lines}
+
+
+def hunks_by_git(project: Project, *arguments: str) -> dict[str, tuple[Hunk, ...]]:
+    """The lines at head that ``git diff -M`` shows of Python files, by path and hunk."""
+    shown: dict[str, tuple[Hunk, ...]] = {}
+    path = ""
+    for line in project.git("diff", "-U3", "-M", "--no-color", *arguments).split("\n"):
+        if line.startswith("+++ "):
+            path = line.removeprefix("+++ b/")
+        elif (hunk := HUNK.match(line)) and path.endswith(".py"):
+            start, count = int(hunk[1]), int(hunk[2] or 1)
+            if count:
+                shown[path] = (*shown.get(path, ()), Hunk(start, start + count - 1))
+    return shown
 
 
 def added(changes: tuple[FileChange, ...]) -> dict[str, set[int]]:
@@ -612,3 +626,70 @@ class TestIgnoredFiles:
         (ignoring.root / "gen/link.py").symlink_to("x.py")
         (ignoring.root / "more").symlink_to("gen")
         assert Repository.open(ignoring.root).ignored_files() == ("gen/x.py",)
+
+
+class TestHunks:
+    @pytest.mark.parametrize("seed", range(3))
+    def test_they_are_those_of_git_diff_on_random_edits(self, git_project: Project, seed: int):
+        chance = random.Random(seed)  # noqa: S311 - test data
+        files = {f"f{number}.py": _random_file(chance) for number in range(25)}
+        for path, lines in files.items():
+            git_project.write(path, "\n".join(lines))
+        base = git_project.commit()
+        for path, lines in files.items():
+            _edit(git_project, path, lines, chance)
+        head = git_project.commit()
+        expected = hunks_by_git(git_project, base, head)
+        assert dict(Repository.open(git_project.root).hunks(base, head)) == expected
+        assert any(len(hunks) > 1 for hunks in expected.values())
+
+    def test_changes_near_each_other_are_shown_in_one_piece(self, project: Project):
+        lines = [f"X{number} = {number}\n" for number in range(40)]
+        project.write("pkg/a.py", "".join(lines))
+        base = project.commit()
+        for number in (0, 7, 15, 39):
+            lines[number] = "X = 0\n"
+        project.write("pkg/a.py", "".join(lines))
+        head = project.commit()
+        hunks = Repository.open(project.root).hunks(base, head)
+        assert hunks == {"pkg/a.py": (Hunk(1, 11), Hunk(13, 19), Hunk(37, 40))} == hunks_by_git(project, base, head)
+
+    def test_all_of_a_new_file_is_shown_and_nothing_of_a_deleted_one(self, project: Project):
+        base = project.git("rev-parse", "HEAD").strip()
+        project.write("new.py", "A = 1\nB = 2\n")
+        project.write("empty.py", "")
+        project.write("text.txt", "A\n")
+        project.delete("pkg/m.py")
+        assert Repository.open(project.root).hunks(base, project.commit()) == {"new.py": (Hunk(1, 2),)}
+
+    def test_lines_around_removed_ones_are_shown(self, project: Project):
+        text = "".join(f"X{number} = {number}\n" for number in range(20))
+        project.write("pkg/a.py", text)
+        base = project.commit()
+        project.write("pkg/a.py", text.replace("X9 = 9\n", ""))
+        head = project.commit()
+        assert Repository.open(project.root).hunks(base, head) == {"pkg/a.py": (Hunk(7, 12),)}
+
+    def test_a_renamed_file_shows_what_was_edited_whatever_it_was_called(self, project: Project):
+        text = "".join(f"X{number} = {number}\n" for number in range(20))
+        project.write("pkg/a.txt", text)
+        project.write("pkg/same.py", text.replace("X", "Y"))
+        base = project.commit()
+        project.move("pkg/a.txt", "pkg/b.py")
+        project.write("pkg/b.py", text.replace("X9 = 9", "X9 = 8"))
+        project.move("pkg/same.py", "pkg/moved.py")
+        head = project.commit()
+        hunks = Repository.open(project.root).hunks(base, head)
+        assert hunks == {"pkg/b.py": (Hunk(7, 13),)} == hunks_by_git(project, base, head)
+
+    def test_symlinks_submodules_and_binary_files_show_none(self, project: Project):
+        project.write(".gitattributes", "hidden.py -diff\n")
+        base = project.commit()
+        (project.root / "link.py").symlink_to("pkg/m.py")
+        project.write("binary.py", b"A = '\0'\n")
+        project.write("hidden.py", "A = 1\n")
+        assert Repository.open(project.root).hunks(base, project.commit()) == {}
+
+    def test_a_revision_that_is_not_there_is_refused(self, project: Project):
+        with pytest.raises(UsageError, match="unknown revision"):
+            Repository.open(project.root).hunks("nowhere", "HEAD")

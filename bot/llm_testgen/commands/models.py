@@ -48,6 +48,13 @@ class ModelOptions:
     replay: Path | None = None
     record: Path | None = None
 
+    @property
+    def embedded(self) -> weights.Weights | None:
+        """The model that runs inside the job, by the engine of the extra ``local``; None for one elsewhere."""
+        if self.endpoint is not None or self.replay is not None:
+            return None
+        return weights.DEFAULT_MODEL if self.model is None else weights.find(self.model)
+
 
 async def open_model(
     options: ModelOptions,
@@ -98,7 +105,7 @@ async def _open(options: ModelOptions, environ: Mapping[str, str], progress: wei
     if options.endpoint is not None:
         key = environ.get("LLM_API_KEY", "").strip()
         return HubModel(Service(options.model or "", options.endpoint.strip(), key))
-    embedded = weights.DEFAULT_MODEL if options.model is None else weights.find(options.model)
+    embedded = options.embedded
     if embedded is not None:
         path = await asyncio.to_thread(weights.ensure, embedded, weights.cache_folder(environ), progress)
         env = {name: environ[name] for name in _FOR_SERVER if name in environ}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,17 +26,18 @@ from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.paths import is_imported, main_folder
 from llm_testgen.pipeline import propose as run_pipeline
-from llm_testgen.proposal import (
-    Proposal,
+from llm_testgen.proposal import Proposal, funnel
+from llm_testgen.records import Change, ChangedMethod, Skip, Snapshot
+from llm_testgen.reporting import (
     coverage_figures,
     file_records,
-    funnel,
+    inline_records,
     skip_records,
+    suggestion_records,
     target_records,
     usage_record,
     verdict_record,
 )
-from llm_testgen.records import Change, ChangedMethod, Skip, Snapshot
 from llm_testgen.runner.base import Limits, Project, Runner
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
@@ -46,6 +47,12 @@ from llm_testgen.settings import Generation
 from llm_testgen.stages.diff import changed_methods
 from llm_testgen.stages.prompt import Templates, default_templates
 from llm_testgen.tools import Tools
+
+_MOST_NAMED = 10
+
+
+class NothingToTestError(UsageError):
+    """The change holds nothing that tests could be made for: for a person a mistake, for a pull request ordinary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class ProposeOptions:
         sandbox: What to do where layers of the sandbox are missing.
         model: Which model to ask.
         generation: How to ask and judge.
+        targets: ``path``, ``path::Class`` or ``path::Class.method`` of what is wanted of the change; empty for all.
     """
 
     repo: Path
@@ -81,6 +89,7 @@ class ProposeOptions:
     sandbox: Policy
     model: ModelOptions
     generation: Generation
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,8 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         verdicts=tuple(map(verdict_record, result.verdicts)),
         accepted=result.accepted,
         files=file_records(result.files),
+        suggestions=suggestion_records(result.verdicts, result.placements),
+        inline=inline_records(result.inlines, result.placements),
         funnel=funnel(result.replies, result.verdicts),
         usage=usage_record(result.usage, time.monotonic() - started),
         notes=(*sandbox.notes, *notes, *result.notes),
@@ -169,8 +180,23 @@ def _open_checkout(options: ProposeOptions) -> _Checkout:
             f"no changed method between {revisions.base[:12]} and {revisions.head[:12]}{first}:"
             f" pass another --base or --head, or --worktree for what is uncommitted"
         )
-        raise UsageError(msg)
-    return _Checkout(repository, change, snapshot)
+        raise NothingToTestError(msg)
+    return _Checkout(repository, replace(change, targets=_wanted(change, options.targets)), snapshot)
+
+
+def _wanted(change: Change, wanted: Sequence[str]) -> tuple[ChangedMethod, ...]:
+    """The changed methods that were named, by themselves, by their class or by their file; all when none was."""
+    found = tuple(target for target in change.targets if not wanted or any(_is_named(target, name) for name in wanted))
+    unchanged = [name for name in wanted if not any(_is_named(target, name) for target in found)]
+    if unchanged:
+        known = ", ".join(target.id for target in change.targets[:_MOST_NAMED])
+        msg = f"the change does not touch {', '.join(unchanged)}; among what it does touch: {known}"
+        raise NothingToTestError(msg)
+    return found
+
+
+def _is_named(target: ChangedMethod, name: str) -> bool:
+    return name in {target.path, target.id} or target.id.startswith(f"{name}.")
 
 
 def _check_test_folder(folder: str | None) -> None:
@@ -218,7 +244,8 @@ async def _baseline(
         progress.phase("reading the coverage of the existing tests")
         known = [file.path for file in checkout.snapshot.files]
         coverage, notes = await read_baseline(runner, options.coverage, change, known)
-    return Baseline(change.changed_lines, coverage), notes
+    hunks = {} if options.worktree else checkout.repository.hunks(change.base, change.head)
+    return Baseline(change.changed_lines, coverage, hunks), notes
 
 
 def _split(change: Change, baseline: Baseline) -> tuple[tuple[ChangedMethod, ...], tuple[Skip, ...]]:
@@ -267,6 +294,9 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--repo", type=click.Path(path_type=Path), default=Path(), show_default=".", help="The checkout.")
 @click.option("--base", metavar="REV", help="Compare with where HEAD left REV.  [default: the default branch]")
 @click.option("--head", metavar="REV", default="HEAD", show_default=True, help="The revision to test.")
+@click.option(
+    "--target", "targets", metavar="NAME", multiple=True, help="Only path.py, path.py::Class or path.py::Class.method."
+)
 @click.option("--worktree", is_flag=True, help="Test the working tree as it is, uncommitted changes included.")
 @click.option("--python", metavar="PATH", help="The project's interpreter.  [default: its .venv, else python]")
 @click.option(
@@ -306,6 +336,7 @@ def propose(  # noqa: PLR0913 - one parameter for each option
     repo: Path,
     base: str | None,
     head: str,
+    targets: tuple[str, ...],
     worktree: bool,
     python: str | None,
     out: Path | None,
@@ -349,5 +380,6 @@ def propose(  # noqa: PLR0913 - one parameter for each option
             max_tests=max_tests,
             deadline=deadline,
         ),
+        targets=targets,
     )
     run_interruptibly(run_propose(options, os.environ, Console(emoji=False)))

@@ -1,44 +1,40 @@
 """The git edge: a repository's revisions, its trees and what lies between two of them, all of it read-only.
 
-The only module that imports pygit2. Paths are relative to the repository's root, with forward slashes; a name
-that is not UTF-8, or that would lead out of the tree, is passed over.
+Only this module and the git modules beside it import pygit2. Paths are relative to the repository's root, with forward
+slashes; a name that is not UTF-8, or that would lead out of the tree, is passed over.
 """
 
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import pygit2
-from pygit2.enums import AttrCheck, DeltaStatus, DiffFind, DiffOption, FileMode
+from pygit2.enums import AttrCheck, FileMode
 from pygit2.enums import FileStatus as WorkStatus
 
-from llm_testgen.edges.gitrules import common_tail, is_binary, is_rename, is_safe, safe_path
+from llm_testgen.edges.gitdiff import (
+    DIFF,
+    DIFF_WORKTREE,
+    PYTHON_SUFFIXES,
+    TYPES,
+    Ends,
+    added_file,
+    change_order,
+    file_changes,
+    find_renames,
+    shown_hunks,
+)
+from llm_testgen.edges.gitrules import is_safe, safe_path
 from llm_testgen.edges.workfiles import importable_files, read_file, regular_files
 from llm_testgen.errors import ProjectError, UsageError
-from llm_testgen.records import FileChange, FileStatus, FileType, Lines, Snapshot, TreeFile
+from llm_testgen.records import FileChange, FileType, HunksByPath, Snapshot, TreeFile
 
 _DEFAULT_BRANCHES = ("refs/remotes/origin/main", "refs/remotes/origin/master", "refs/heads/main", "refs/heads/master")
 _FETCH_HISTORY = "fetch the history (actions/checkout: `fetch-depth: 0`; elsewhere: `git fetch --unshallow`)"
-
-_DIFF = DiffOption.INDENT_HEURISTIC
-_DIFF_WORKTREE = _DIFF | DiffOption.INCLUDE_UNTRACKED | DiffOption.RECURSE_UNTRACKED_DIRS
-_FIND = DiffFind.FIND_RENAMES | DiffFind.FIND_DONT_IGNORE_WHITESPACE | DiffFind.FIND_FOR_UNTRACKED
-# libgit2 measures similarity in its own way: it proposes generously, and git's rule decides.
-_PROPOSED_RENAME = 30
-_NEW_ONLY = frozenset({DeltaStatus.ADDED, DeltaStatus.UNTRACKED})
-_BOTH = frozenset({DeltaStatus.MODIFIED, DeltaStatus.RENAMED, DeltaStatus.CONFLICTED})
-_TYPES = {
-    FileMode.BLOB: FileType.REGULAR,
-    FileMode.BLOB_EXECUTABLE: FileType.REGULAR,
-    FileMode.LINK: FileType.SYMLINK,
-    FileMode.COMMIT: FileType.SUBMODULE,
-}
-
-_PYTHON_SUFFIXES = (".py", ".pyi")
 
 # pygit2 reports what does not exist, or is no name, as a GitError or by the builtin that fits.
 _LOOKUP_ERRORS = (pygit2.GitError, KeyError, ValueError)
@@ -49,30 +45,6 @@ class Revisions(NamedTuple):
 
     base: str
     head: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One side of one entry of a diff: what stands at a path."""
-
-    path: str
-    type: FileType
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """How the newer end of a diff is read.
-
-    Attributes:
-        read: Gives the bytes of one of its files.
-        to_git: Gives a file's bytes, by its path, as git would store them: on these it counts lines.
-        attribute: Gives a path's attribute by ``.gitattributes``.
-    """
-
-    read: Callable[[pygit2.DiffFile], bytes]
-    to_git: Callable[[str, bytes], bytes]
-    attribute: Callable[[str, str], str | bool | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +118,18 @@ class Repository:
             UsageError: One of them is unknown or no commit.
             ProjectError: The clone lacks an object of theirs.
         """
-        old, new = self._commit(base), self._commit(head)
-        sources = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT
-        side = _Head(
-            read=lambda file: self._blob(str(file.id)),
-            to_git=lambda _, data: data,
-            attribute=lambda path, name: self._git.get_attr(path, name, sources, new.id),
-        )
-        try:
-            diff = old.tree.diff_to_tree(new.tree, flags=_DIFF, context_lines=0, interhunk_lines=0)
-            diff.find_similar(flags=_FIND, rename_threshold=_PROPOSED_RENAME)
-        except _LOOKUP_ERRORS as error:
-            raise _missing(base, head) from error
-        return tuple(sorted(self._changes(diff, side), key=_change_order))
+        return tuple(sorted(file_changes(*self._diff(base, head)), key=change_order))
+
+    def hunks(self, base: str, head: str) -> HunksByPath:
+        """The lines at head of the Python files that ``git diff -M`` between two commits shows, hunk by hunk.
+
+        A review can be anchored to these, if base is the merge base. Files of which it shows no line are left out.
+
+        Raises:
+            UsageError: One of them is unknown or no commit.
+            ProjectError: The clone lacks an object of theirs.
+        """
+        return dict(shown_hunks(*self._diff(base, head)))
 
     def changes_to_worktree(self, base: str) -> tuple[FileChange, ...]:
         """The same between a commit and the working tree, as if all that is not ignored were committed.
@@ -168,23 +139,18 @@ class Repository:
             ProjectError: A file cannot be read, or the clone lacks an object.
         """
         old = self._commit(base)
-        side = _Head(
-            read=lambda file: read_file(self.root, file.path),
-            to_git=self._to_git,
-            attribute=self._git.get_attr,
-        )
+        ends = Ends(self._read_blob, lambda file: read_file(self.root, file.path), self._to_git, self._git.get_attr)
         try:
-            diff = old.tree.diff_to_workdir(flags=_DIFF_WORKTREE, context_lines=0, interhunk_lines=0)
-            diff.find_similar(flags=_FIND, rename_threshold=_PROPOSED_RENAME)
+            diff = old.tree.diff_to_workdir(flags=DIFF_WORKTREE, context_lines=0, interhunk_lines=0)
+            find_renames(diff)
         except _LOOKUP_ERRORS as error:
             raise _missing(base) from error
-        changes = list(self._changes(diff, side))
+        changes = list(file_changes(diff, ends))
         # Against a tree libgit2 passes over what is ignored, even where the index tracks it all the same.
         known = {change.path for change in changes}
-        forced = [path for path in self._work_paths() - known if path.endswith(_PYTHON_SUFFIXES)]
-        new = [_Side(path, FileType.REGULAR, read_file(self.root, path)) for path in forced if path not in old.tree]
-        changes += [_file_change(None, file, side) for file in new]
-        return tuple(sorted(changes, key=_change_order))
+        forced = [path for path in self._work_paths() - known if path.endswith(PYTHON_SUFFIXES)]
+        changes += [added_file(path, read_file(self.root, path), ends) for path in forced if path not in old.tree]
+        return tuple(sorted(changes, key=change_order))
 
     def snapshot(self, head: str) -> Snapshot:
         """Every regular file of a commit.
@@ -225,6 +191,27 @@ class Repository:
         untracked = regular_files(self.root, filter(is_safe, importable_files(self.root, tracked)))
         return tuple(sorted(path for path in untracked if self._git.path_is_ignored(path)))
 
+    def is_checked_out(self, commit: str) -> bool:
+        """Whether HEAD is at a commit, by its full id."""
+        return str(self._git.head.target) == commit
+
+    def _diff(self, base: str, head: str) -> tuple[pygit2.Diff, Ends]:
+        """What lies between the trees of two commits, and how to read it."""
+        old, new = self._commit(base), self._commit(head)
+        sources = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT
+        ends = Ends(
+            read_old=self._read_blob,
+            read_new=self._read_blob,
+            to_git=lambda _, data: data,
+            attribute=lambda path, name: self._git.get_attr(path, name, sources, new.id),
+        )
+        try:
+            diff = old.tree.diff_to_tree(new.tree, flags=DIFF, context_lines=0, interhunk_lines=0)
+            find_renames(diff)
+        except _LOOKUP_ERRORS as error:
+            raise _missing(base, head) from error
+        return diff, ends
+
     def _commit(self, revision: str) -> pygit2.Commit:
         try:
             found = self._git.revparse_single(revision)
@@ -264,26 +251,7 @@ class Repository:
         msg = "the default branch is not known: pass --base"
         raise UsageError(msg)
 
-    def _changes(self, diff: pygit2.Diff, head: _Head) -> Iterator[FileChange]:
-        for delta in diff.deltas:
-            old = self._side(delta.old_file, self._read_old) if delta.status not in _NEW_ONLY else None
-            new = self._side(delta.new_file, head.read) if delta.status in _NEW_ONLY | _BOTH else None
-            if old and new and old.path != new.path and not is_rename(old.data, head.to_git(new.path, new.data)):
-                yield _file_change(old, None, head)
-                yield _file_change(None, new, head)
-            elif old or new:
-                yield _file_change(old, new, head)
-
-    def _side(self, file: pygit2.DiffFile, read: Callable[[pygit2.DiffFile], bytes]) -> _Side | None:
-        """What stands at one end of an entry; None for what is neither a Python file nor a submodule."""
-        path, kind = safe_path(file.raw_path), _TYPES.get(file.mode)
-        if path is None or kind is None:
-            return None
-        if kind is FileType.SUBMODULE:
-            return _Side(path, kind, b"")
-        return _Side(path, kind, read(file)) if path.endswith(_PYTHON_SUFFIXES) else None
-
-    def _read_old(self, file: pygit2.DiffFile) -> bytes:
+    def _read_blob(self, file: pygit2.DiffFile) -> bytes:
         return self._blob(str(file.id))
 
     def _blob(self, blob: str) -> bytes:
@@ -307,58 +275,6 @@ class Repository:
         return filters.apply_to_buffer(data)
 
 
-def _file_change(old: _Side | None, new: _Side | None, head: _Head) -> FileChange:
-    """The record of a change; one of its sides may be missing."""
-    here = new or old
-    if here is None:
-        msg = "a change has at least one side"
-        raise ValueError(msg)
-    return FileChange(
-        path=here.path,
-        old_path=old.path if old else "",
-        status=_status(old, new),
-        type=here.type,
-        old=old.data if old else b"",
-        new=new.data if new else b"",
-        added_lines=_added_lines(old, new, head),
-        generated=_is_set(head.attribute(here.path, "linguist-generated")),
-        vendored=_is_set(head.attribute(here.path, "linguist-vendored")),
-    )
-
-
-def _status(old: _Side | None, new: _Side | None) -> FileStatus:
-    if old is None:
-        return FileStatus.ADDED
-    if new is None:
-        return FileStatus.DELETED
-    return FileStatus.MODIFIED if old.path == new.path else FileStatus.RENAMED
-
-
-def _added_lines(old: _Side | None, new: _Side | None, head: _Head) -> Lines:
-    """Lines of a regular file that ``git diff -U0`` marks with ``+``."""
-    if new is None or new.type is not FileType.REGULAR:
-        return frozenset()
-    before, after = old.data if old else b"", head.to_git(new.path, new.data)
-    shown = head.attribute(new.path, "diff")
-    if shown is False or (shown is None and (is_binary(before) or is_binary(after))):
-        return frozenset()
-    kept = common_tail(before, after)
-    patch = pygit2.Patch.create_from(
-        before[: len(before) - kept],
-        after[: len(after) - kept],
-        flag=_DIFF | DiffOption.FORCE_TEXT,
-        context_lines=0,
-        interhunk_lines=0,
-    )
-    # With no context the new side of a hunk is nothing but added lines.
-    hunks = (range(hunk.new_start, hunk.new_start + hunk.new_lines) for hunk in patch.hunks)
-    return frozenset(line for hunk in hunks for line in hunk)
-
-
-def _is_set(attribute: str | bool | None) -> bool:  # noqa: FBT001 - an attribute's value, no switch
-    return attribute.lower() != "false" if isinstance(attribute, str) else bool(attribute)
-
-
 def _tree_files(tree: pygit2.Tree, folder: bytes) -> Iterator[TreeFile]:
     for entry in tree:
         raw = folder + (entry.raw_name or b"")
@@ -367,13 +283,8 @@ def _tree_files(tree: pygit2.Tree, folder: bytes) -> Iterator[TreeFile]:
             continue
         if isinstance(entry, pygit2.Tree):
             yield from _tree_files(entry, raw + b"/")
-        elif _TYPES.get(entry.filemode) is FileType.REGULAR:
+        elif TYPES.get(entry.filemode) is FileType.REGULAR:
             yield TreeFile(path, str(entry.id), executable=entry.filemode == FileMode.BLOB_EXECUTABLE)
-
-
-def _change_order(change: FileChange) -> tuple[str, bool]:
-    """By path; where a symlink took the place of a file, the deletion first."""
-    return change.path, change.status is not FileStatus.DELETED
 
 
 def _short(reference: str) -> str:

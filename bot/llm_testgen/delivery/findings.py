@@ -1,0 +1,80 @@
+"""Accepted tests as GitHub gets to see them: each with the name by which it is known again on a later run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
+from llm_testgen.delivery.secrets import holds_secret
+from llm_testgen.proposal import Proposal, SuggestionRecord, TargetRecord, VerdictRecord
+
+# Enough to tell the tests of a pull request apart, and short enough to be typed.
+_SHOWN_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An accepted test.
+
+    Attributes:
+        index: Of its suggestion in the proposal.
+        suggestion: Where it goes, and what is added there.
+        verdict: How it was judged.
+        target: The changed method that it tests.
+        marker: How it is found again.
+    """
+
+    index: int
+    suggestion: SuggestionRecord
+    verdict: VerdictRecord
+    target: TargetRecord
+    marker: TestMarker
+
+    @property
+    def id(self) -> str:
+        """Its whole id."""
+        return self.marker.finding
+
+    @property
+    def short_id(self) -> str:
+        """Its id as people see and type it."""
+        return self.id[:_SHOWN_DIGITS]
+
+    @property
+    def qualname(self) -> str:
+        """The method that it tests, inside its file."""
+        return self.target.id.removeprefix(f"{self.target.path}::")
+
+
+def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+    """The accepted tests of a proposal, and names of those that are withheld since they give away a secret.
+
+    Two that are the same test count as one.
+
+    Args:
+        proposal: What was found.
+        secrets: Values that the job was given and that nothing posted may hold.
+    """
+    secrets = tuple(secrets)
+    targets = {target.id: target for target in proposal.targets}
+    found: dict[str, Finding] = {}
+    withheld = []
+    for index, suggestion in enumerate(proposal.suggestions):
+        verdict = proposal.verdicts[suggestion.verdict]
+        target = targets.get(verdict.target)
+        if target is None:  # of no changed method: none of ours is like that
+            continue
+        parts = ("\n".join(suggestion.imports), *suggestion.pieces, verdict.code)
+        if any(holds_secret(part, secrets) for part in parts):
+            withheld.append(suggestion.name)
+            continue
+        qualname = target.id.removeprefix(f"{target.path}::")
+        marker = TestMarker(
+            finding=finding_id(target.path, qualname, target.digest, verdict.code),
+            method=method_id(target.path, qualname),
+            source=target.digest,
+            head=proposal.head,
+        )
+        found.setdefault(marker.finding, Finding(index, suggestion, verdict, target, marker))
+    return tuple(found.values()), tuple(withheld)

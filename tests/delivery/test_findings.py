@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from tests.delivery.samples import DIGEST, SOURCE, At, Rest, Test, findings, proposal
+
+from llm_testgen.delivery.findings import findings_of
+from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
+from llm_testgen.records import Outcome
+
+VALUE = "correct-Horse/battery+Staple"
+
+
+def test_each_accepted_test_is_a_finding_in_the_order_of_the_suggestions():
+    made = proposal(
+        [Test("test_a"), Test("test_b", outcome=Outcome.FAILING), Test("test_c", "Cart.total"), Test("test_d")]
+    )
+    found = findings(made)
+    assert [(finding.index, finding.suggestion.name, finding.verdict.name) for finding in found] == [
+        (0, "test_a", "test_a"),
+        (1, "test_c", "test_c"),
+        (2, "test_d", "test_d"),
+    ]
+    assert [finding.qualname for finding in found] == ["total", "Cart.total", "total"]
+    assert [finding.target.path for finding in found] == [SOURCE] * 3
+
+
+def test_a_finding_has_the_marker_by_which_it_is_found_again():
+    (found,) = findings(proposal([Test()], rest=Rest(head="c" * 64)))
+    assert found.marker == TestMarker(
+        finding_id(SOURCE, "total", DIGEST, found.verdict.code), method_id(SOURCE, "total"), DIGEST, "c" * 64
+    )
+    assert found.id == found.marker.finding
+    assert re.fullmatch("[0-9a-f]{8}", found.short_id)
+    assert found.id.startswith(found.short_id)
+
+
+def test_the_same_test_is_known_again_at_another_commit_in_another_file_and_by_another_model():
+    (one,) = findings(proposal([Test()]))
+    (other,) = findings(
+        proposal(
+            [Test("test_x", outcome=Outcome.FLAKY), Test(path="tests/test_b.py", model="m", seconds=1, lines=(9,))],
+            rest=Rest(head="c" * 40),
+        )
+    )
+    assert one.id == other.id
+
+
+def test_a_test_of_the_method_as_it_was_is_another_one():
+    (one,) = findings(proposal([Test()]))
+    (other,) = findings(proposal([Test(digest="f" * 16)]))
+    assert one.id != other.id
+    assert one.marker.method == other.marker.method
+
+
+def test_the_same_test_counts_once():
+    found = findings(proposal([Test("test_a"), Test("test_b", code="def test_a():\n    assert total() == 6  # again")]))
+    assert [finding.index for finding in found] == [0]
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        Test("test_b", code=f"def test_b():\n    assert total() == {VALUE!r}"),
+        Test("test_b", code=f"def test_b():\n    assert total() == {VALUE[:9]!r} + {VALUE[9:]!r}"),
+        Test("test_b", code=f"def test_b():  # {VALUE}\n    assert total()"),
+        Test("test_b", imports=(f"import x  # {VALUE[::-1]}",)),
+        Test(
+            "test_b",
+            code="def test_b():\n    assert total() == b'" + "".join(f"\\x{ord(one):02x}" for one in VALUE) + "'",
+        ),
+    ],
+)
+def test_a_test_that_gives_away_a_secret_is_withheld_by_name(test):
+    made = proposal([Test("test_a"), test, Test("test_c")], [At((0, 1), 2), At((2,), 3)])
+    found, withheld = findings_of(made, ["unused-value", VALUE])
+    assert [finding.index for finding in found] == [0, 2]
+    assert withheld == ("test_b",)
+    assert len(findings(made)) == 3
+
+
+def test_a_test_with_a_token_of_anybodys_is_withheld():
+    token = "ghp_" + "q8Zr3vKx0TnB7mWcY5sLd2JfHg9PaR4eUo1i"
+    _, withheld = findings_of(proposal([Test(code=f"def test_it():\n    assert total({token!r})")]))
+    assert withheld == ("test_it",)
+
+
+def test_secrets_may_come_one_by_one():
+    made = proposal([Test("test_a"), Test("test_b", code=f"def test_b():\n    assert {VALUE!r}")])
+    assert findings_of(made, iter([VALUE]))[1] == ("test_b",)
+
+
+def test_a_test_of_no_known_method_is_no_finding():
+    made = proposal([Test("test_a"), Test("test_b", "other")])
+    found, withheld = findings_of(made.model_copy(update={"targets": made.targets[:1]}))
+    assert [finding.suggestion.name for finding in found] == ["test_a"]
+    assert withheld == ()
+
+
+def test_no_test_makes_no_finding():
+    assert findings_of(proposal([Test(outcome=Outcome.BROKEN)])) == ((), ())
+    assert findings(proposal()) == ()
