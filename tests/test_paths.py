@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_testgen.paths import is_python, is_test, is_tooling, is_vendored
+from llm_testgen.paths import LONGEST_PATH, is_inside, is_python, is_test, is_tooling, is_vendored, printable_path
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,32 @@ def test_other_peoples_code_lies_in_folders_named_for_it(path, expected):
 )
 def test_tooling_lies_at_the_top_or_has_a_known_name(path, expected):
     assert is_tooling(path) is expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a.py", "a b/é 試.py", "..a/b..py", "a/...", "-x/t.py", ".github/x.py", "👩\u200d🔬.py", "a" * LONGEST_PATH],
+)
+def test_a_path_that_every_tool_takes_is_inside(path):
+    assert is_inside(path)
+    assert printable_path(path) == path
+
+
+@pytest.mark.parametrize("path", ["", "/a", "a/", "../a", "a/../b", "a/./b", "a//b", ".git/a", "a/.GIT/b"])
+def test_a_path_that_may_lead_elsewhere_is_not(path):
+    assert not is_inside(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("a\\b.py", "a\ufffdb.py"),
+        ("a\0\n\x1b\x85.py", "a\ufffd\ufffd\ufffd\ufffd.py"),
+        ("a\udcff\u2028.py", "a\ufffd\ufffd.py"),
+        ("a" * 2000, "a" * (LONGEST_PATH - 1) + "…"),
+    ],
+)
+def test_a_path_that_cannot_be_shown_is_not_inside_and_can_be_made_so(path, shown):
+    assert not is_inside(path)
+    assert printable_path(path) == shown
+    assert is_inside(shown)

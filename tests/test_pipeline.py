@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from llm_testgen.records import (
     Ending,
     Failure,
     FileCoverage,
+    Hunk,
     Outcome,
     Prompt,
     Reply,
@@ -31,6 +33,7 @@ from llm_testgen.records import (
 from llm_testgen.settings import Generation
 from llm_testgen.stages.context import Surroundings
 from llm_testgen.stages.prompt import Templates, default_templates
+from llm_testgen.testfiles import render
 from llm_testgen.tools import Tools
 
 PATH = "src/pkg/mod.py"
@@ -246,3 +249,76 @@ def test_tests_that_do_not_raise_diff_coverage_in_their_file_are_not_confirmed()
     assert names(result, Outcome.UNCONFIRMED) == ["test_a"]
     assert result.files == ()
     assert result.after == BASELINE.figure
+
+
+OLD = "from pkg.mod import a, b, c\n\n\ndef test_old():\n    assert a\n\n\nclass TestBox:\n    def test_x(self):\n        assert a\n"
+
+
+class OldTests(Knowledge):
+    def test_files(self) -> Mapping[str, str]:
+        return {"tests/test_mod.py": OLD}
+
+
+def run_on_old(model: ScriptedModel, runner: ScriptedRunner, hunks=None) -> Result:
+    tools = Tools(OldTests(), model, runner, TEMPLATES, Heard())
+    return asyncio.run(propose(TARGETS, replace(BASELINE, hunks=hunks or {}), tools, Generation()))
+
+
+def test_what_is_accepted_is_told_as_placements_and_as_suggestions_where_the_diff_shows_the_file():
+    model = ScriptedModel({name: [a_test(name)] for name in "abc"})
+    result = run_on_old(model, ScriptedRunner(), {"tests/test_mod.py": (Hunk(1, 10),)})
+    accepted = [result.verdicts[index].candidate for index in result.accepted]
+    assert [placement.candidate for placement in result.placements] == accepted
+    assert [file.after for file in result.files] == [render(OLD, result.placements)]
+    suggested = [placement for inline in result.inlines for placement in inline.placements]
+    assert sorted(placement.name for placement in suggested) == ["test_a", "test_b", "test_c"]
+    assert all(placement in result.placements for placement in suggested)
+
+
+def test_without_hunks_there_are_no_inline_suggestions_and_no_run_for_them():
+    ran: list[Mapping[str, str]] = []
+
+    class Counting(ScriptedRunner):
+        async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+            ran.append(files)
+            return await super().run_files(files)
+
+    result = run_on_old(ScriptedModel({"a": [a_test("a")]}), Counting())
+    assert (result.inlines, len(result.placements), len(ran)) == ((), 1, 1)
+
+
+def test_a_suggestion_that_does_not_pass_where_it_stands_leaves_the_test_accepted():
+    class Late(ScriptedRunner):
+        async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+            ran = await super().run_files(files)
+            (text,) = files.values()
+            at_the_end = text.rstrip().endswith("assert a(1) == 1")
+            return ran if at_the_end else replace(ran, passed_tests=frozenset())
+
+    result = run_on_old(ScriptedModel({"a": [a_test("a")]}), Late(), {"tests/test_mod.py": (Hunk(1, 5),)})
+    assert names(result) == ["test_a"]
+    assert len(result.placements) == 1
+    assert result.inlines == ()
+
+
+def test_a_method_that_fails_in_the_class_that_is_there_gets_one_of_its_own():
+    class Strict(ScriptedRunner):
+        async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=()) -> Run:
+            plain = replace(candidate, name=candidate.name.rpartition("::")[2])
+            return await super().run_candidate(plain, hash_seed=hash_seed, trapped=trapped)
+
+        async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
+            ran = await super().run_files(files)
+            (text,) = files.values()
+            tests = {
+                f"tests/test_mod.py::{node.name}::{child.name}"
+                for node in ast.parse(text).body
+                if isinstance(node, ast.ClassDef)
+                for child in node.body
+            }
+            return replace(ran, passed_tests=frozenset(tests) - {"tests/test_mod.py::TestBox::test_a"})
+
+    code = "class TestBox:\n    def test_a(self):\n        assert a(1) == 1\n"
+    result = run_on_old(ScriptedModel({"a": [code]}), Strict(), {"tests/test_mod.py": (Hunk(1, 10),)})
+    assert [(placement.name, placement.into) for placement in result.placements] == [("TestBox_2::test_a", "")]
+    assert "class TestBox_2:" in result.files[0].after

@@ -156,6 +156,11 @@ def test_the_digest_of_a_target_tells_its_source_at_head_and_nothing_else():
     assert digests[0] == hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
+def test_a_path_that_cannot_be_told_is_shown_otherwise_where_it_was_left_out():
+    (record,) = skip_records([Skip("a\\b\n.py", "no reason")])
+    assert record.path == "a\ufffdb\ufffd.py"
+
+
 def test_suggestions_name_the_verdicts_and_inline_ones_the_suggestions():
     made = proposal(*map(verdict, [Outcome.FAILING, Outcome.ACCEPTED, Outcome.FLAKY, Outcome.ACCEPTED]))
     assert [suggestion.verdict for suggestion in made.suggestions] == [1, 3]
@@ -298,10 +303,10 @@ def test_paths_of_gained_lines_are_checked_too(path):
         ("verdicts__0__repairs", ["x" * 20_001]),
         ("skipped__0__reason", "x" * 20_001),
         ("notes", ["x" * 20_001]),
-        ("notes", ["x"] * 1_001),
+        ("notes", ["x"] * 100_001),
         ("verdicts__0__runs", ["passed"] * 1_001),
         ("verdicts__0__repairs", ["x"] * 1_001),
-        ("verdicts__0__gained", {f"{number}.py": [1] for number in range(1_001)}),
+        ("verdicts__0__gained", {f"{number}.py": [1] for number in range(100_001)}),
         ("verdicts__0__seconds", -0.1),
         ("verdicts__0__seconds", float("nan")),
         ("targets__0__digest", "a" * 15),

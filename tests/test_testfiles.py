@@ -66,8 +66,10 @@ def added(*imports: str, pieces: tuple[str, ...] = (TEST,), into: str = "") -> S
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_imports_and_a_test_are_put_in(before, after, mark, newline):
-    if not before and (mark or newline != "\n"):
-        return
+    if "\n" not in before:
+        newline = "\n"  # nothing tells that it should be another
+    if not before:
+        mark = ""
     assert render(mark + before.replace("\n", newline), [added("import new")]) == mark + after.replace("\n", newline)
 
 
@@ -106,6 +108,9 @@ def test_a_method_goes_to_the_end_of_its_class_and_what_it_brings_to_that_of_the
         ("class A: pass\n", added(into="A")),
         ("class A:\n    pass\n", added(pieces=("def a(:",), into="A")),
         ("x = 1\n", added("import")),
+        ("x = 1\n", added("print()")),
+        ("x = 1\n", added("import os; print()")),
+        ("x = 1\n", added("from os import (\n    path)")),
         ("x = 1\n", added(pieces=("def broken(:", TEST))),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
 
-from llm_testgen.paths import is_inside
+from llm_testgen.paths import LONGEST_PATH, is_inside
 from llm_testgen.records import LONGEST_CODE, LONGEST_FILE
 
 DIGEST_DIGITS = 16
@@ -23,7 +23,7 @@ def _inside(path: str) -> str:
     return path
 
 
-RepositoryPath = Annotated[str, Field(max_length=1024), AfterValidator(_inside)]
+RepositoryPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
 Lines = Annotated[tuple[PositiveInt, ...], Field(max_length=200_000)]
 Indices = Annotated[tuple[NonNegativeInt, ...], MANY]
 Text = Annotated[str, Field(max_length=20_000)]

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+LONGEST_PATH = 1024  # in characters
+
 _TEST_DIRECTORIES = frozenset({"test", "tests"})
 _VENDOR_DIRECTORIES = frozenset(
     {
@@ -29,12 +31,23 @@ _TOOLING_DIRECTORIES = frozenset({"docs", "doc", "examples", "benchmarks", "scri
 def is_inside(path: str) -> bool:
     """Whether a path names a file of a repository for sure, for every tool that reads it.
 
-    It is relative, goes straight down, not into ``.git``, and has no backslash and no control character.
+    It is relative, goes straight down, not into ``.git``, has no backslash and no control character, and is not longer
+    than any tool takes it.
     """
     parts = path.split("/")
-    if any(part in _OUTSIDE or part.lower() == ".git" for part in parts):
+    if len(path) > LONGEST_PATH or any(part in _OUTSIDE or part.lower() == ".git" for part in parts):
         return False
-    return not any(character == "\\" or unicodedata.category(character) in _NO_TEXT for character in path)
+    return printable_path(path) == path
+
+
+def printable_path(path: str) -> str:
+    """A path of a tree with a replacement character for each one that is none to show, cut where it is too long."""
+    shown = "".join("\ufffd" if _is_no_text(character) else character for character in path)
+    return shown if len(shown) <= LONGEST_PATH else shown[: LONGEST_PATH - 1] + "…"
+
+
+def _is_no_text(character: str) -> bool:
+    return character == "\\" or unicodedata.category(character) in _NO_TEXT
 
 
 def is_python(path: str) -> bool:

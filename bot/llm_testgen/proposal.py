@@ -94,7 +94,7 @@ class VerdictRecord(Bounded):
     outcome: Outcome
     reason: Text
     code: Code
-    gained: Annotated[dict[RepositoryPath, Lines], FEW]
+    gained: Annotated[dict[RepositoryPath, Lines], MANY]
     attempt: PositiveInt
     repairs: Annotated[tuple[Text, ...], FEW]
     runs: Annotated[tuple[Ending, ...], FEW]
@@ -204,7 +204,7 @@ class Proposal(Bounded):
     inline: Annotated[tuple[InlineRecord, ...], MANY] = ()
     funnel: Funnel
     usage: UsageRecord
-    notes: Annotated[tuple[Text, ...], FEW] = ()
+    notes: Annotated[tuple[Text, ...], MANY] = ()
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from llm_testgen.bounds import DIGEST_DIGITS
+from llm_testgen.paths import printable_path
 from llm_testgen.proposal import (
     CoverageFigures,
     FileRecord,
@@ -53,7 +54,9 @@ def target_records(targets: Iterable[ChangedMethod]) -> tuple[TargetRecord, ...]
 
 def skip_records(skipped: Iterable[Skip]) -> tuple[SkipRecord, ...]:
     """What was left out as the proposal names it."""
-    return tuple(SkipRecord(path=skip.path, qualname=skip.qualname, reason=skip.reason) for skip in skipped)
+    return tuple(
+        SkipRecord(path=printable_path(skip.path), qualname=skip.qualname, reason=skip.reason) for skip in skipped
+    )
 
 
 def verdict_record(verdict: Verdict) -> VerdictRecord:

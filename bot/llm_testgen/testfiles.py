@@ -141,9 +141,11 @@ class Layout:
         """The file with more imports: after those that it begins with, else after its docstring, else at its top.
 
         Raises:
-            SourceError: It is not valid any more.
+            SourceError: It is not valid any more, or one of them is no import.
         """
         imports = list(dict.fromkeys(statements))
+        for statement in imports:
+            _require_import(statement)
         if not imports:
             return self
         place, joined = self.import_place()
@@ -310,6 +312,13 @@ def _with_method(layout: Layout, name: str, method: str) -> Layout:
 
 def _statements(lines: Iterable[str]) -> tuple[ast.stmt, ...]:
     return tuple(parse_tree("\n".join(lines) + "\n").body)
+
+
+def _require_import(statement: str) -> None:
+    body = parse_tree(statement).body
+    if "\n" in statement or len(body) != 1 or not isinstance(body[0], ast.Import | ast.ImportFrom):
+        msg = "what is to be imported is no import statement of one line"
+        raise SourceError(msg)
 
 
 def _prepares_imports(node: ast.stmt) -> bool:

@@ -62,18 +62,22 @@ class Meanings:
     def add(self, node: ast.stmt) -> None:
         """Take in one more top-level statement."""
         conditional = isinstance(node, _CONDITIONAL)
-        for name, meaning, typing_only in _bindings(node, node, typing_only=False):
+        for name, binding, typing_only in _bindings(node, typing_only=False):
             before = self.known.get(name, frozenset()) if conditional else frozenset()
             if typing_only and (name not in self.known or name in self.typing_only):
                 self.typing_only.add(name)
             else:
                 self.typing_only.discard(name)
-            self.known[name] = before | {meaning}
+            self.known[name] = before | {_meaning(name, binding, node)}
         if isinstance(node, ast.Import):
             self.modules.update(alias.name for alias in node.names if not alias.asname)
         elif isinstance(node, ast.Delete):
             for name in loaded_names(node):
                 self.known.pop(name, None)
+
+    def copy(self) -> Meanings:
+        """The same, to be added to."""
+        return Meanings(dict(self.known), set(self.typing_only), set(self.modules))
 
     def contradicts(self, other: Meanings) -> bool:
         """Whether a name means something else here than it does there."""
@@ -114,18 +118,19 @@ def _builtins_used(text: str) -> frozenset[str]:
     while waiting:
         table = waiting.pop()
         waiting.extend(table.get_children())
-        everywhere = table.get_type() == "module"
+        # What the body of a class reads and binds too may be the builtin when it is read.
+        is_local = table.get_type() == "function"
         used.update(
             symbol.get_name()
             for symbol in table.get_symbols()
-            if symbol.is_referenced() and (everywhere or symbol.is_global())
+            if symbol.is_referenced() and (symbol.is_global() or not is_local)
         )
     return frozenset(used & _BUILTINS)
 
 
 def bound_by(node: ast.stmt) -> frozenset[str]:
     """Names that a top-level statement may bind."""
-    return frozenset(name for name, _, _ in _bindings(node, node, typing_only=False))
+    return frozenset(name for name, _, _ in _bindings(node, typing_only=False))
 
 
 def loaded_names(node: ast.AST) -> frozenset[str]:
@@ -165,13 +170,12 @@ def is_main_block(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and "__name__" in loaded_names(node.test)
 
 
-def imports_something(node: ast.stmt) -> bool:
+def imports_something(node: ast.AST) -> bool:
     """Whether it is an import, or one under a condition."""
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
-    return isinstance(node, _CONDITIONAL) and any(
-        isinstance(child, ast.stmt) and imports_something(child) for child in _inner(node)
-    )
+    blocks = [child for child in _inner(node) if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case)]
+    return any(map(imports_something, blocks))
 
 
 def is_docstring(node: ast.stmt) -> bool:
@@ -186,28 +190,23 @@ def acts_on_all(node: ast.stmt) -> bool:
     return not _HOOKS.isdisjoint(bound_by(node))
 
 
-def _bindings(node: ast.AST, whole: ast.stmt, *, typing_only: bool) -> Iterator[tuple[str, str, bool]]:
-    """Names bound in a module's own scope, what each then means, and whether only a type checker sees it."""
-    yield from ((name, meaning, typing_only) for name, meaning in _bound_at(node, whole))
+def _bindings(node: ast.AST, *, typing_only: bool) -> Iterator[tuple[str, ast.AST, bool]]:
+    """Names bound in a module's own scope, the node that binds each, and whether only a type checker sees it."""
+    yield from ((name, node, typing_only) for name in _bound_at(node))
     for child in _inner(node):
         hidden = isinstance(node, ast.If) and child in node.body and "TYPE_CHECKING" in ast.unparse(node.test)
-        yield from _bindings(child, whole, typing_only=typing_only or hidden)
+        yield from _bindings(child, typing_only=typing_only or hidden)
 
 
-def _bound_at(node: ast.AST, whole: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Names that one node itself binds, each with what it then means; for a value that is the whole statement."""
+def _bound_at(node: ast.AST) -> Iterator[str]:
+    """Names that one node itself binds."""
     match node:
         case ast.Import(names=aliases):
-            for alias in aliases:
-                # Without an alias `import a.b` binds `a`, as `import a.c` does: they go together.
-                root = alias.name.partition(".")[0]
-                yield alias.asname or root, f"import {alias.name if alias.asname else root}"
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
         case ast.ImportFrom(names=aliases):
-            for alias in aliases:
-                plain = ast.ImportFrom(node.module, [ast.alias(alias.name)], node.level)
-                yield alias.asname or alias.name, ast.unparse(plain)
+            yield from (alias.asname or alias.name for alias in aliases)
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            yield node.name, ast.dump(node)
+            yield node.name
         case (
             ast.Name(id=name, ctx=ast.Store())
             | ast.ExceptHandler(name=str(name))
@@ -215,7 +214,21 @@ def _bound_at(node: ast.AST, whole: ast.stmt) -> Iterator[tuple[str, str]]:
             | ast.MatchStar(name=str(name))
             | ast.MatchMapping(rest=str(name))
         ):
-            yield name, ast.dump(whole)
+            yield name
+
+
+def _meaning(name: str, node: ast.AST, whole: ast.stmt) -> str:
+    """What a name means that a node of a top-level statement binds; for a value that is the whole statement."""
+    match node:
+        case ast.Import(names=aliases):
+            # Without an alias `import a.b` binds `a`, as `import a.c` does: they go together.
+            return next((f"import {alias.name}" for alias in aliases if alias.asname == name), f"import {name}")
+        case ast.ImportFrom(names=aliases):
+            origin = next(alias.name for alias in aliases if (alias.asname or alias.name) == name)
+            return ast.unparse(ast.ImportFrom(node.module, [ast.alias(origin)], node.level))
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return ast.dump(node)
+    return ast.dump(whole)
 
 
 def _inner(node: ast.AST) -> list[ast.AST]:

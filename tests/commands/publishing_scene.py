@@ -61,14 +61,25 @@ BASE_FILES = {
     TESTS: BASE_TESTS,
     "pytest.ini": "[pytest]\npythonpath = src\n",
 }
-REPLIES = (
-    (
-        GRADE,
-        "import pytest\n\n\ndef test_large():\n    assert grade(11) == 'large'\n\n\n"
-        "def test_negative():\n    with pytest.raises(ValueError):\n        grade(-1)\n",
-    ),
-    (AREA, "def test_area():\n    assert Box(1).area() == 1\n\n\ndef test_square():\n    assert Box(3).area() == 9\n"),
-)
+TESTS_OF_GRADE = """import pytest
+
+
+def test_large():
+    assert grade(11) == "large"
+
+
+def test_negative():
+    with pytest.raises(ValueError):
+        grade(-1)
+"""
+TESTS_OF_AREA = """def test_area():
+    assert Box(1).area() == 1
+
+
+def test_square():
+    assert Box(3).area() == 9
+"""
+REPLIES = {GRADE: TESTS_OF_GRADE, AREA: TESTS_OF_AREA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,9 @@ def make_proposal(folder: Path) -> Made:
     project.write(TESTS, HEAD_TESTS)
     head = project.commit("head")
     replies = folder / "replies.jsonl"
-    replies.write_text("".join(json.dumps({"target": target, "reply": reply}) + "\n" for target, reply in REPLIES))
+    replies.write_text(
+        "".join(json.dumps({"target": target, "reply": reply}) + "\n" for target, reply in REPLIES.items())
+    )
     command = ["propose", "--repo", str(project.root), "--python", sys.executable, "--base", base]
     result = CliRunner().invoke(main, [*command, "--replay", str(replies)])
     assert result.exit_code == 0, result.output
@@ -237,7 +250,9 @@ def with_inline(proposal: Proposal, *places: tuple[int, str]) -> Proposal:
     return proposal.model_copy(update={"inline": tuple(inline)})
 
 
-def moved(proposal: Proposal, head: str, lines: Mapping[str, int], digests: Mapping[str, str] | None = None) -> Proposal:
+def moved(
+    proposal: Proposal, head: str, lines: Mapping[str, int], digests: Mapping[str, str] | None = None
+) -> Proposal:
     """The same tests found at another head, where methods stand so many lines lower and may have another source."""
     digests = digests or {}
 

@@ -16,6 +16,7 @@ from tests.conftest import GitProject
 from llm_testgen.cli import main
 from llm_testgen.proposal import Proposal
 from llm_testgen.stages.prompt import default_templates
+from llm_testgen.testfiles import render
 
 BASE = '"""Sizes."""\n\n\ndef grade(x):\n    return "all"\n'
 HEAD = '''"""Sizes."""
@@ -142,6 +143,27 @@ def test_the_tests_that_raise_diff_coverage_are_accepted_and_the_others_say_why_
     assert project.git("status", "--porcelain") == ""
 
 
+def test_each_accepted_test_is_told_by_itself_and_suggested_where_the_diff_shows_its_file(project):
+    proposal = propose(project, "--replay", replies(project, (GRADE, GOOD), (AREA, REST)))
+    (file,) = proposal.files
+    assert {proposal.verdicts[index].name for index in proposal.accepted} >= {"test_large", "test_negative"}
+    assert [suggestion.verdict for suggestion in proposal.suggestions] == list(proposal.accepted)
+    assert file.after == render(file.before, proposal.suggestions)
+    for suggestion in proposal.suggestions:
+        (project.root / "tests/test_mod.py").write_text(render(file.before, [suggestion]))
+        test = f"tests/test_mod.py::{suggestion.name}"
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+        environment = os.environ | {"PYTHONPATH": str(project.root / "src")}
+        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+    suggested = [index for inline in proposal.inline for index in inline.suggestions]
+    assert sorted(suggested) == list(range(len(proposal.suggestions)))
+    for inline in proposal.inline:
+        assert inline.path == "tests/test_mod.py"
+        assert 1 <= inline.start <= inline.line <= TESTS.count("\n")
+    assert all(verdict.seconds > 0 for verdict in proposal.verdicts if verdict.outcome == "accepted")
+
+
 def test_the_patch_applies_and_gives_what_diff_cover_measures(project):
     proposal = propose(project, "--replay", replies(project, (GRADE, GOOD), (AREA, REST)))
     assert diff_cover(project) == (proposal.coverage.before, proposal.coverage.changed_lines)
@@ -230,6 +252,7 @@ def test_uncommitted_work_is_tested_with_worktree(project):
     )
     proposal = propose(project, "--base", "HEAD", "--worktree", "--replay", replies(project, *entries))
     assert proposal.worktree
+    assert proposal.inline == ()
     assert [target.id for target in proposal.targets] == ["src/pkg/mod.py::more", "src/pkg/new.py::fresh"]
     assert proposal.funnel.accepted == 2
 

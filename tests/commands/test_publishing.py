@@ -53,9 +53,7 @@ def test_markers_come_first_and_tell_test_method_and_head(scene):
     scene.publish()
     by_id = {finding.id: finding for finding in findings(scene.proposal)}
     found = [marker for comment in scene.comments() for marker in markers(comment)]
-    assert {marker.finding: marker for marker in found} == {
-        finding: entry.marker for finding, entry in by_id.items()
-    }
+    assert {marker.finding: marker for marker in found} == {finding: entry.marker for finding, entry in by_id.items()}
     assert {marker.head for marker in found} == {scene.head}
     for comment in scene.comments():
         count = len(markers(comment))
@@ -204,9 +202,7 @@ def test_with_delivery_summary_everything_stands_in_the_one_comment(scene):
     assert summary_marker(scene.summary()).posted == ()
 
 
-@pytest.mark.parametrize(
-    ("rules", "dry_run", "drafts"), [(RULES, True, True), (Rules(Delivery.NONE), False, False)]
-)
+@pytest.mark.parametrize(("rules", "dry_run", "drafts"), [(RULES, True, True), (Rules(Delivery.NONE), False, False)])
 def test_a_dry_run_and_delivery_none_write_nothing(scene, rules, dry_run, drafts):
     done = scene.publish(rules=rules, dry_run=dry_run)
     assert done.status is Status.DRY_RUN

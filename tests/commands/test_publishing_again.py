@@ -253,9 +253,7 @@ def test_markers_that_are_quoted_further_down_in_an_own_comment_do_not_count(sce
     assert len(scene.page()["comments"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("login", "kind"), [("my-app[bot]", "app"), ("octocat", "user"), (BOT, "app")]
-)
+@pytest.mark.parametrize(("login", "kind"), [("my-app[bot]", "app"), ("octocat", "user"), (BOT, "app")])
 def test_the_second_run_writes_nothing_whoever_the_token_belongs_to(scene, login, kind):
     token = scene.fake.token("own", RIGHTS, login=login, kind=kind)
     scene.publish(repository=scene.repository(token))

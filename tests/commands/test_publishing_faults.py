@@ -207,9 +207,7 @@ def test_a_limit_that_lasts_too_long_is_told(scene):
     scene.fake.fail("POST", REVIEW, kind=Fault.TOO_MANY, seconds=3_600)
     done = scene.publish()
     assert done.status is Status.NOT_POSTED
-    assert done.reason.endswith(
-        "GitHub's rate limit lasts another 3601 s, longer than a job should wait: run it later"
-    )
+    assert done.reason.endswith("GitHub's rate limit lasts another 3601 s, longer than a job should wait: run it later")
     assert scene.slept == []
 
 
@@ -217,9 +215,7 @@ def pending(scene, login: str, kind: str, body: str = "Let me see") -> None:
     """Somebody begins a review and does not submit it."""
     repository = scene.repository(scene.fake.token(f"{login} pending", RIGHTS, login=login, kind=kind))
     note = {"path": MOD, "line": 8, "side": "RIGHT", "body": "Hm."}
-    repository.pull(NUMBER).create_review(
-        commit=repository.api.get_commit(scene.head), body=body, comments=[note]
-    )
+    repository.pull(NUMBER).create_review(commit=repository.api.get_commit(scene.head), body=body, comments=[note])
     repository.close()
 
 

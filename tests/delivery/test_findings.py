@@ -86,6 +86,18 @@ def test_a_test_with_a_token_of_anybodys_is_withheld():
     assert withheld == ("test_it",)
 
 
+def test_a_secret_in_the_name_of_a_test_is_not_told_as_that_name():
+    token = "ghp_" + "q8Zr3vKx0TnB7mWcY5sLd2JfHg9PaR4eUo1i"
+    found, withheld = findings_of(proposal([Test(f"test_{token}"), Test("test_b")]))
+    assert [finding.index for finding in found] == [1]
+    assert withheld == ("a test whose name is one",)
+
+
+def test_a_secret_in_what_was_repaired_withholds_the_test():
+    _, withheld = findings_of(proposal([Test(repairs=("the import of x was added", f"expects {VALUE}"))]), [VALUE])
+    assert withheld == ("test_it",)
+
+
 def test_secrets_may_come_one_by_one():
     made = proposal([Test("test_a"), Test("test_b", code=f"def test_b():\n    assert {VALUE!r}")])
     assert findings_of(made, iter([VALUE]))[1] == ("test_b",)

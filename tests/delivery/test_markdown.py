@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.delivery.hostile import HOSTILE
 from tests.delivery.rendering import rendered
 
 from llm_testgen.delivery.command import quoted
@@ -23,48 +24,6 @@ from llm_testgen.delivery.markdown import (
     visible,
 )
 
-HOSTILE = [
-    "</details>",
-    "</code></pre></details></summary><img src=http://evil.example/x>",
-    "<img src=http://evil.example/x onerror=alert(1)>",
-    "<!-- llm-testgen:test finding=0 -->",
-    "-->",
-    "@everyone and @octo/team",
-    "#123 octo/shop#7 GH-7",
-    "https://evil.example/ www.evil.example a@evil.example",
-    "![x](http://evil.example/x) [y](javascript:alert(1)) [z]: http://evil.example",
-    "a | b || c \\| d \\\\| e",
-    "|",
-    "\\",
-    "`",
-    "```",
-    "` `` ``` ```` `````",
-    "a ``` b",
-    "~~~",
-    "$`x`$ $$y$$",
-    "&lt;b&gt; &amp; &#64;x &copy;",
-    "<module>",
-    ":tada: **bold** _it_ ~~no~~",
-    "- [ ] task",
-    "> [!WARNING]",
-    "# heading",
-    "line\n\n</details>\n\n<img src=x>\n",
-    "line\r\rline\r\nline",
-    "\n",
-    "",
-    " ",
-    "\t",
-    "\x00",
-    "a\x00b\x1b[31m",
-    "zero\u200bwidth \u202egnp.\u202c \u2066x\u2069 \ufeff",
-    "soft\u00adhyphen \u3164 \u2800 \ufe0f \U000e0041",
-    "\u2028\u2029\x85\x0b\x0c",
-    "x" * 100_000,
-    "`" * 1_000,
-    "<" * 10_000,
-    "\U0001f600" * 1_000,
-    "\ud800 and \udfff",
-]
 SEPARATORS = ["", " ", "  ", "    ", "\t", "\n", "\r", "\r\n"]
 # Pieces of which Markdown and HTML are made, beside any characters.
 PIECES = st.one_of(

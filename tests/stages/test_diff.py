@@ -443,6 +443,8 @@ class TestFilesThatMakeNoTargets:
             ("pkg/_vendor/x.py", "X = 1\n", "vendored"),
             ("setup.py", "X = 1\n", "tooling"),
             ("docs/conf.py", "X = 1\n", "tooling"),
+            ("pkg/a\\b.py", "X = 1\n", "characters"),
+            ("pkg/a\tb.py", "X = 1\n", "characters"),
         ],
     )
     def test_they_are_skipped_with_the_reason(self, compare: Compare, path: str, content: str | bytes, word: str):

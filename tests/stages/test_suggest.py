@@ -320,6 +320,9 @@ class TestPlacements:
         large = f"X = '{'x' * 1_999_900}'\n"
         assert one(large, candidate()).path == "tests/test_mod_generated.py"
 
+    def test_a_test_whose_file_has_a_name_that_cannot_be_told_is_left_out(self):
+        assert place([candidate(path="tests/test\\mod.py")], {}) == ((), ())
+
     def test_a_test_whose_lines_end_in_a_lone_carriage_return_is_left_out(self):
         assert place([candidate(CODE.replace("2\n", "'\r'\n"))], {}) == ((), ())
 

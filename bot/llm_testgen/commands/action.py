@@ -50,7 +50,7 @@ def action(*, stage: str) -> None:
     try:
         inputs = ActionInputs.from_environment(os.environ)
         fail_on = inputs.fail_on
-        done = _run(Stage(stage), Stages(inputs, job, dict(os.environ), Console(emoji=False)))
+        done = _run(Stage(stage), Stages(inputs, job, dict(os.environ), _console()))
     except LlmTestgenError as error:
         done = _failed(error)
     except Exception:
@@ -100,6 +100,11 @@ def _task() -> Task:
         msg = f"{_TASK} is not set: run the stage plan first, and hand on its output"
         raise UsageError(msg)
     return load_task(text)
+
+
+def _console() -> Console:
+    """Where a log is written, even if the runner lends a terminal: a line for each step, and none that moves."""
+    return Console(emoji=False, force_terminal=False, force_interactive=False)
 
 
 def _quietly(propose: Callable[[], Done]) -> Done:

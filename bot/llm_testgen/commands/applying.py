@@ -26,9 +26,13 @@ def proposal_of_run(repository: GitHubRepository, run: int) -> Proposal | None:
     """What a workflow run proposed; None when it left nothing, or what it left has expired.
 
     Raises:
-        UsageError: What it left is no proposal.
+        UsageError: What it left is no proposal, or may not be read.
     """
-    data = read_artifact(repository, run, ARTIFACT, PROPOSAL, LONGEST_PROPOSAL)
+    try:
+        data = read_artifact(repository, run, ARTIFACT, PROPOSAL, LONGEST_PROPOSAL)
+    except GitHubForbiddenError as error:
+        msg = f"what run {run} left cannot be read; the workflow needs the permission `actions: read`: {error}"
+        raise UsageError(msg) from error
     return None if data is None else read_proposal(data)
 
 

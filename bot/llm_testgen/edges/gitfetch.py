@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ def fetch_pull(  # noqa: PLR0913 - what git needs
     """Fetch a pull request's head and its base branch, with their history, to references of our own.
 
     Args:
-        root: The checkout; ``origin`` is where it came from.
+        root: The checkout, or a folder in it; ``origin`` is where it came from.
         number: The pull request.
         base_branch: The branch that it is to be merged into.
         token: Shown to the server alone, and never in a command line; empty for none.
@@ -33,11 +33,18 @@ def fetch_pull(  # noqa: PLR0913 - what git needs
     """
     ours = f"refs/llm-testgen/{number}"
     specs = [f"+refs/pull/{number}/head:{ours}/head", f"+refs/heads/{base_branch}:{ours}/base"]
-    shallow = ["--unshallow"] if (root / ".git" / "shallow").is_file() else []
+    top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
     # No hook of the checkout runs, no submodule is entered, and nothing is asked for.
-    command = ["git", "-C", str(root), "-c", f"core.hooksPath={os.devnull}", "-c", f"safe.directory={root}"]
-    command += ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *shallow, "--", "origin", *specs]
+    git = ["git", "-C", str(top), "-c", f"core.hooksPath={os.devnull}", "-c", f"safe.directory={top}"]
     env = {**environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **_authorization(token, server)}
+    is_shallow = _run([*git, "rev-parse", "--is-shallow-repository"], env, number).strip() == "true"
+    shallow = ["--unshallow"] if is_shallow else []
+    fetch = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *shallow, "--", "origin", *specs]
+    _run([*git, *fetch], env, number)
+
+
+def _run(command: Sequence[str], env: Mapping[str, str], number: int) -> str:
+    """What a git command prints."""
     try:
         done = subprocess.run(command, env=env, capture_output=True, timeout=_SECONDS, check=False)
     except FileNotFoundError as error:
@@ -50,6 +57,7 @@ def fetch_pull(  # noqa: PLR0913 - what git needs
         said = " ".join(done.stderr.decode(errors="replace").split())[:_LONGEST_REASON]
         msg = f"pull request {number} cannot be fetched ({said}): give the job `contents: read`"
         raise ProjectError(msg)
+    return done.stdout.decode(errors="replace")
 
 
 def _authorization(token: str, server: str) -> dict[str, str]:

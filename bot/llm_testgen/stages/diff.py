@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from llm_testgen.paths import is_python, is_test, is_tooling, is_vendored
+from llm_testgen.paths import is_inside, is_python, is_test, is_tooling, is_vendored
 from llm_testgen.records import (
     MODULE_QUALNAME,
     Change,
@@ -93,6 +93,7 @@ def _is_vendored(file: FileChange) -> bool:
 
 # Why a file makes no targets: the first rule that holds says it.
 _FILE_RULES: tuple[tuple[str, Callable[[FileChange], bool]], ...] = (
+    ("its name has characters that no report can show", lambda file: not is_inside(file.path)),
     ("a submodule: its code belongs to another repository", lambda file: file.type is FileType.SUBMODULE),
     ("a symbolic link: the code stands where it points to", lambda file: file.type is FileType.SYMLINK),
     ("a stub file: it holds types and no code that runs", lambda file: not is_python(file.path)),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from llm_testgen.paths import main_folder
+from llm_testgen.paths import is_inside, main_folder
 from llm_testgen.records import LONGEST_CODE, LONGEST_FILE, Candidate, Placement, TestFile
 from llm_testgen.source import FunctionNode, SourceError, definition_start, parse_tree
 from llm_testgen.statements import Piece, pieces_of_module
@@ -143,15 +143,16 @@ def _open(path: str, text: str | None) -> _Draft | None:
         return None
     try:
         layout = layout_of(text)
-        head, meanings = (Meanings.of(layout.body, "\n".join(layout.lines)) for _ in range(2))
+        head = Meanings.of(layout.body, "\n".join(layout.lines))
     except SourceError:
         return None
-    return _Draft(path, layout, head, meanings, len(text))
+    return _Draft(path, layout, head, head.copy(), len(text))
 
 
 def _parts(candidate: Candidate, *, apart: bool) -> _Parts | None:
-    """A candidate taken apart; None where that cannot be done line by line."""
-    if "\r" in candidate.code or len(candidate.code) > LONGEST_CODE:
+    """A candidate taken apart; None where that cannot be done line by line, or its file's name cannot be told."""
+    path = candidate.reply.prompt.context.test_path
+    if "\r" in candidate.code or len(candidate.code) > LONGEST_CODE or not is_inside(path):
         return None
     *support, test = pieces_of_module(candidate.code)
     return _Parts(tuple(support), test, Meanings.of((piece.node for piece in support), candidate.code), apart)

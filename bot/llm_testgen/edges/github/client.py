@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from github import Auth, Github
 from github.PullRequest import PullRequest
@@ -61,7 +62,7 @@ class GitHubRepository:
         if not _REPOSITORY.fullmatch(access.repository):
             msg = f"{access.repository!r} is no repository: pass owner/name"
             raise UsageError(msg)
-        if not access.api.startswith(("https://", "http://")):
+        if not _is_address(access.api):
             msg = f"{access.api!r} is no address of GitHub's API: set GITHUB_API_URL, such as {DEFAULT_API}"
             raise UsageError(msg)
         self.patience = access.patience
@@ -118,3 +119,11 @@ class GitHubRepository:
         _, answer = self.api.requester.graphql_query(text, dict(variables))
         data = answer["data"]
         return data if isinstance(data, dict) else {}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
