@@ -115,7 +115,14 @@ def make_proposal(folder: Path) -> Made:
     proposal = read_proposal((project.root / ".llm-testgen" / "proposal.json").read_bytes())
     shutil.rmtree(project.root / ".llm-testgen")
     assert len(proposal.accepted) == 4, result.output
+    small(project)
     return Made(project.root, base, head, proposal)
+
+
+def small(project: GitProject) -> None:
+    """Let a repository be few files, for it is copied for each test."""
+    project.git("gc", "--quiet")
+    shutil.rmtree(project.root / ".git/hooks", ignore_errors=True)
 
 
 @dataclass(slots=True)

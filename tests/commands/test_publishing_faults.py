@@ -95,7 +95,7 @@ def test_a_reaction_whose_answer_is_lost_is_there_once(scene, kind):
     assert [reaction.content for reaction in scene.fake.state.reactions] == ["eyes"]
 
 
-@pytest.mark.parametrize("kind", ONCE)
+@pytest.mark.parametrize("kind", [Fault.BAD_GATEWAY, Fault.DROPPED])
 @pytest.mark.parametrize("path", [r"/pulls/7$", r"/files$", SINGLE, SUMMARY, r"/contents/", r"/user$"])
 def test_a_read_that_fails_once_is_repeated(scene, path, kind):
     scene.fake.fail("GET", path, kind=kind)

@@ -25,9 +25,9 @@ HOSTILE_TEXTS = [
 ]
 
 
-def document(scene, **changes: object) -> dict:
+def document(made, **changes: object) -> dict:
     """The proposal as JSON with some of its keys replaced; a dotted name, with two underscores, goes inside."""
-    data = json.loads(scene.proposal.model_dump_json())
+    data = json.loads(made.proposal.model_dump_json())
     for dotted, value in changes.items():
         *way, last = dotted.split("__")
         place = data
@@ -49,9 +49,9 @@ def refusal(scene, proposal) -> str:
     return str(raised.value)
 
 
-def renamed(scene, path: str):
+def renamed(made, path: str):
     """The proposal about another test file."""
-    data = document(scene, inline=[], files__0__path=path)
+    data = document(made, inline=[], files__0__path=path)
     for suggestion in data["suggestions"]:
         suggestion["path"] = path
     return data
@@ -175,11 +175,11 @@ def test_hostile_text_stays_inside_code(scene, text):
     ],
 )
 @pytest.mark.parametrize("place", ["file", "target", "inline", "gained"])
-def test_a_path_that_leads_elsewhere_is_refused_by_the_model(scene, path, place):
-    data = document(scene)
+def test_a_path_that_leads_elsewhere_is_refused_by_the_model(made, path, place):
+    data = document(made)
     match place:
         case "file":
-            data = renamed(scene, path)
+            data = renamed(made, path)
         case "target":
             data["targets"][0]["path"] = path
         case "inline":
@@ -222,14 +222,14 @@ def test_json_that_is_no_proposal_is_refused_in_one_line(tmp_path, content):
 
 
 @pytest.mark.parametrize("version", [1, 3, "2", None, 2.5])
-def test_an_unknown_version_is_refused(scene, version):
+def test_an_unknown_version_is_refused(made, version):
     with pytest.raises(UsageError, match="make it anew with this version of propose"):
-        parsed(document(scene, version=version))
+        parsed(document(made, version=version))
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1", "101"])
-def test_a_number_that_is_none_is_refused(scene, number):
-    text = json.dumps(document(scene, coverage__after="HERE")).replace('"HERE"', number)
+def test_a_number_that_is_none_is_refused(made, number):
+    text = json.dumps(document(made, coverage__after="HERE")).replace('"HERE"', number)
     with pytest.raises(UsageError, match=r"coverage\.after|file"):
         read_proposal(text.encode())
 

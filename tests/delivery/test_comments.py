@@ -145,6 +145,7 @@ def test_a_file_is_named_once_however_many_tests_are_for_it():
             "executes line 1 of `a`; line 1 of `b`; line 1 of `c`; lines of 1 more file, which",
         ),
         (dict.fromkeys("abcde", (1,)), "line 1 of `c`; lines of 2 more files, which"),
+        (dict.fromkeys("abc", (1,)), "line 1 of `b`; line 1 of `c`, which"),
         ({SOURCE: tuple(range(1, 2_000, 2))}, "21, 23 and more of `src/shop.py`, which"),
         ({}, "**`test_it`** raises diff coverage, and fails when `total`"),
         ({SOURCE: ()}, "**`test_it`** raises diff coverage, and fails when `total`"),

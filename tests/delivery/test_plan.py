@@ -366,6 +366,16 @@ def test_a_suggestion_that_is_too_long_for_a_comment_is_none():
     assert all(len(draft.body) <= LONGEST_BODY for draft in found.drafts)
 
 
+@pytest.mark.parametrize(("over", "place"), [(0, (TEST, 4, 4)), (1, (SOURCE, 3, 3))])
+def test_a_suggestion_of_just_the_length_that_github_takes_is_made(over, place):
+    made = proposal([A], [At((0,), 4, text="x4 = 4\n")])
+    short = plan(made).drafts[0].body
+    made = proposal([A], [At((0,), 4, text="x4 = 4\n" + "#" * (LONGEST_BODY - len(short) + over))])
+    (draft,) = plan(made).drafts
+    assert where(draft) == place
+    assert over or len(draft.body) == LONGEST_BODY
+
+
 def test_a_method_with_too_many_tests_for_a_comment_leaves_the_others_to_the_summary():
     made = proposal([Test(f"test_{number}") for number in range(MOST_TESTS + 3)])
     found = plan(made)

@@ -190,6 +190,7 @@ def test_the_comment_has_the_code_of_tests_that_stand_nowhere_else_and_the_jobs_
         ({SOURCE: (3, 4, 9)}, "`src/shop.py` 3-4, 9"),
         ({"b.py": (1,), "a.py": (2,)}, "`a.py` 2; `b.py` 1"),
         (dict.fromkeys("abcde", (1,)), "`a` 1; `b` 1; `c` 1; 2 more files"),
+        (dict.fromkeys("abc", (1,)), "`a` 1; `b` 1; `c` 1"),
         ({SOURCE: ()}, "`src/shop.py`"),
         ({}, ""),
     ],

@@ -18,7 +18,7 @@ from llm_testgen.commands.action_plan import plan_task
 from llm_testgen.commands.applying import apply_tests, proposal_of_run
 from llm_testgen.commands.models import ModelOptions
 from llm_testgen.commands.output import PATCH, PROPOSAL
-from llm_testgen.commands.propose import NothingToTestError, ProposeOptions, run_propose
+from llm_testgen.commands.proposing import NothingToTestError, ProposeOptions, run_propose
 from llm_testgen.commands.publish import load_proposal
 from llm_testgen.commands.publishing import Origin, Published, Status, patches, publish
 from llm_testgen.delivery.activity import Skip

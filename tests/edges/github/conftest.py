@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests.conftest import GitProject
@@ -52,18 +54,31 @@ class Pulled:
         return [f"{request.method} {request.path.rpartition('/')[2]}" for request in self.fake.writes]
 
 
+@pytest.fixture(scope="session")
+def upstream(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The repository, made once, and its base and head."""
+    project = GitProject(tmp_path_factory.mktemp("upstream"))
+    project.git("init", "--quiet", "--initial-branch=main")
+    project.git("config", "core.autocrlf", "false")
+    project.write(CALC, numbered(40))
+    base = project.commit("base")
+    project.git("checkout", "--quiet", "-b", "topic")
+    project.write(CALC, numbered(40, {5: "changed 5", 30: "changed 30"}))
+    project.write("src/fresh.py", "a = 1\nb = 2\nc = 3\n")
+    project.write("logo.bin", b"\0\1\2")
+    head = project.commit("head")
+    project.git("gc", "--quiet")
+    shutil.rmtree(project.root / ".git/hooks", ignore_errors=True)
+    return project.root, base, head
+
+
 @pytest.fixture
-def pulled(git_project: GitProject) -> Iterator[Pulled]:
-    git_project.write(CALC, numbered(40))
-    base = git_project.commit("base")
-    git_project.git("checkout", "--quiet", "-b", "topic")
-    git_project.write(CALC, numbered(40, {5: "changed 5", 30: "changed 30"}))
-    git_project.write("src/fresh.py", "a = 1\nb = 2\nc = 3\n")
-    git_project.write("logo.bin", b"\0\1\2")
-    head = git_project.commit("head")
-    with FakeGitHub(git_project.root) as fake:
+def pulled(upstream: tuple[Path, str, str], tmp_path: Path) -> Iterator[Pulled]:
+    root, base, head = upstream
+    shutil.copytree(root, tmp_path / "project")
+    with FakeGitHub(tmp_path / "project") as fake:
         fake.add_pull(NUMBER, base, head, head_ref="topic")
-        pulled = Pulled(git_project, fake, base, head)
+        pulled = Pulled(GitProject(tmp_path / "project"), fake, base, head)
         yield pulled
         for repository in pulled.opened:
             repository.close()
