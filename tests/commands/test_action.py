@@ -256,6 +256,7 @@ def test_a_proposal_for_another_head_is_left_with_a_reason(fork):
     other["head"] = "1" * 40
     event = fork.event("workflow_run.completed")
     run_id = json.loads(event.read_text())["workflow_run"]["id"]
+    fork.fake.add_run(run_id, fork.head, head_repo=FORK)
     fork.fake.add_artifact(run_id, "llm-testgen-proposal", {"proposal.json": json.dumps(other).encode()})
     assert "not for" in run(fork, "workflow_run", event)["skipped-reason"]
     assert [request for request in fork.fake.writes if request.path != "/graphql"] == []

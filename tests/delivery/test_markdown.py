@@ -10,6 +10,7 @@ from tests.delivery.rendering import rendered
 
 from llm_testgen.delivery.command import quoted
 from llm_testgen.delivery.markdown import (
+    LONGEST_BODY,
     cell,
     code,
     details,
@@ -199,6 +200,10 @@ def test_many_lines_are_told_in_a_few_words():
 @pytest.mark.parametrize(("count", "words"), [(0, "0 tests"), (1, "1 test"), (2, "2 tests"), (1234, "1,234 tests")])
 def test_a_count_agrees_with_its_noun(count, words):
     assert plural(count, "test") == words
+
+
+def test_a_comment_holds_as_much_as_github_takes():
+    assert LONGEST_BODY == 65_536
 
 
 def test_empty_parts_leave_no_gap():

@@ -89,6 +89,7 @@ def spellings(secret: str) -> dict[str, str]:
         "letters added": "x = " + " + ".join(map(repr, secret)),
         "in an f-string": f"x = f'{first}{{\"{second}\"}}'",
         "two strings, in brackets": f"x = ('{first}') + ('{second}')",
+        "three strings, in brackets": f"x = ('{secret[:2]}') + ('{secret[2:5]}') + ('{secret[5:]}')",
     }
 
 
@@ -100,6 +101,26 @@ def test_the_jobs_own_secret_is_found_in_each_spelling(spelling):
     assert holds_secret(text, ["other-value", f" {KNOWN}\n"])
     assert not holds_secret(text, ["other-value"])
     assert not holds_secret(text, [])
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "base64 over lines",
+        "base64 over escaped lines",
+        "base64 over strings",
+        "hexadecimal over strings",
+        "two strings",
+        "two strings, added",
+        "two strings in lines",
+        "two strings, continued",
+        "two bytes",
+        "two strings of other kinds",
+    ],
+)
+def test_the_lines_of_a_method_are_looked_through_although_they_are_no_module(spelling):
+    text = spellings(KNOWN)[spelling].replace("\n", "\n        ")
+    assert holds_secret(f"    def test_it(self):\n        x = {text}\n", [KNOWN])
 
 
 @pytest.mark.parametrize("spelling", spellings("8letters"))
@@ -242,6 +263,15 @@ def test_ordinary_test_code_is_no_secret(text):
 )
 def test_what_is_plainly_made_up_is_no_secret(placeholder):
     assert not holds_secret(f"token = '''{placeholder}'''", [])
+
+
+@pytest.mark.parametrize("run", ["abcdef", "uvwxyz", "123456", "AbCdEf", "------", "x" * 6])
+def test_six_characters_in_a_row_are_made_up_and_five_may_be_chance(run):
+    assert not holds_secret(f"glpat-q8Zr3vKx0TnB7m{run}", [])
+    assert not holds_secret(f"glpat-{run}q8Zr3vKx0TnB7m", [])
+    assert holds_secret(f"glpat-q8Zr3vKx0TnB7m{run[:5]}9", [])
+    assert holds_secret(f"glpat-9{run[1:]}q8Zr3vKx0TnB7m", [])
+    assert holds_secret("glpat-q8Zr3vKx0TnBfedcba", [])
 
 
 def test_what_is_made_up_is_a_secret_all_the_same_if_the_job_has_it():

@@ -14,7 +14,7 @@ from llm_testgen.proposal import Proposal
 from llm_testgen.records import Outcome
 
 # Of a job's summary GitHub shows 1 MiB, in bytes.
-LONGEST_SUMMARY = 1 << 20
+_LONGEST_SUMMARY = 1 << 20
 
 _STAGES = ("candidates", "built", "passed", "stable", "gained", "accepted")
 _STAGE_NAMES = ("written", "built", "passed", "stable", "new lines", "accepted")
@@ -75,7 +75,7 @@ def job_summary(report: Report, patch_of: PatchOf) -> str:
         _left_out(report.proposal),
     ]
     footer = _footer(report)
-    room = LONGEST_SUMMARY - _bytes(joined([*parts, footer])) - _ROOM_FOR_OTHERS
+    room = _LONGEST_SUMMARY - _bytes(joined([*parts, footer])) - _ROOM_FOR_OTHERS
     return joined([*parts, *_in_full(report.findings, patch_of, room, _bytes), footer]) + "\n"
 
 
