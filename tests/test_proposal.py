@@ -274,11 +274,17 @@ def test_paths_that_leave_the_repository_are_refused(place, path):
 
 
 @pytest.mark.parametrize(
-    "path", ["a.py", "a b/é 試.py", "..a/b..py", "a/...", "-x/test.py", ".github/x.py", "a" * 1024]
+    "path", ["a.py", "a b/é 試.py", "..a/b..py", "a/....py", "-x/test.py", ".github/x.py", "a" * 1021 + ".py"]
 )
 def test_paths_inside_the_repository_are_taken(path):
     text = document(files__0__path=path, suggestions__0__path=path, inline__0__path=path)
     assert Proposal.model_validate_json(text).files[0].path == path
+
+
+@pytest.mark.parametrize("path", [".github/workflows/ci.yml", "setup.cfg", "tests/run.sh", "tests/test_mod.py.txt"])
+def test_tests_are_added_to_python_files_alone(path):
+    text = document(files__0__path=path, suggestions__0__path=path, inline__0__path=path)
+    assert refused_at(text) == {"files.0.path"}
 
 
 @pytest.mark.parametrize("path", ["/a.py", "../a.py"])

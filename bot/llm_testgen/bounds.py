@@ -24,6 +24,8 @@ def _inside(path: str) -> str:
 
 
 RepositoryPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
+# What tests are added to: never a workflow, a setting or a script.
+PythonPath = Annotated[RepositoryPath, Field(pattern=r"\.py$")]
 Lines = Annotated[tuple[PositiveInt, ...], Field(max_length=200_000)]
 Indices = Annotated[tuple[NonNegativeInt, ...], MANY]
 Text = Annotated[str, Field(max_length=20_000)]

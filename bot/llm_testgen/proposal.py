@@ -20,6 +20,7 @@ from llm_testgen.bounds import (
     Digest,
     Indices,
     Lines,
+    PythonPath,
     RepositoryPath,
     Text,
     Whole,
@@ -126,7 +127,7 @@ class UsageRecord(Bounded):
 class FileRecord(Bounded):
     """A test file with the accepted tests in it; ``before`` is empty for a new file."""
 
-    path: RepositoryPath
+    path: PythonPath
     before: Whole
     after: Whole
 

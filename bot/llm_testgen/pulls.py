@@ -47,6 +47,7 @@ class ReviewComment:
         thumbs_down: How many people reacted with a thumb down.
         resolved: Its conversation was resolved.
         minimized: It is hidden.
+        hidden_as_outdated: It is, with the reason for which the bot itself hides.
     """
 
     id: int
@@ -58,6 +59,7 @@ class ReviewComment:
     thumbs_down: int = 0
     resolved: bool = False
     minimized: bool = False
+    hidden_as_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tests.delivery.rendering import rendered
 from llm_testgen.commands.publish import load_proposal
 from llm_testgen.commands.publishing import Origin, Status
 from llm_testgen.delivery.plan import Delivery, Rules
+from llm_testgen.delivery.report import job_summary
 from llm_testgen.errors import UsageError
 from llm_testgen.proposal import read_proposal
 
@@ -286,6 +287,22 @@ def test_a_suggestion_of_several_tests_one_of_which_holds_a_secret_is_not_made(s
     assert done.status is Status.POSTED
     others = [finding for finding in findings(scene.proposal) if finding.index in inline.suggestions[1:]]
     assert {finding.id for finding in others} <= set(scene.shown())
+
+
+@pytest.mark.parametrize("place", ["notes", "skipped", "reason", "model"])
+def test_a_secret_anywhere_else_in_a_proposal_is_posted_nowhere(scene, place):
+    data = document(scene)
+    if place == "notes":
+        data["notes"] = [f"the server said {SECRET}"]
+    elif place == "skipped":
+        data["skipped"] = [{"path": MOD, "qualname": "", "reason": f"it holds {SECRET}"}]
+    else:
+        for verdict in data["verdicts"]:
+            verdict[place] = f"it is {SECRET}"
+    done = scene.publish(parsed(data), origin=Origin(secrets=(SECRET,)))
+    assert done.status is Status.POSTED
+    assert SECRET not in scene.sent()
+    assert SECRET not in job_summary(done.report, lambda _: "")
 
 
 def test_the_proposal_names_no_pull_request_so_none_but_the_given_one_is_written_to(scene):

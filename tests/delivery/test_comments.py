@@ -28,7 +28,7 @@ ARTIFACT = "_The rest is too long for a comment: it is in the run's artifact._"
 PROVED = "**`test_it`** executes lines 3-4 of `src/shop.py`, which no test executed before, and fails when `total` is made to raise."
 FACTS = "passed 3 of 3 runs · 12 ms each · expected values by the model `scripted`"
 # What a page of each kind holds, beside the code.
-SUGGESTION_TAGS = ["!", "p", "strong", "code", "code", "code", "br", "sub", "code", "code", "pre", "code"]
+SUGGESTION_TAGS = ["!", "p", "strong", "code", "code", "code", "br", "small", "code", "code", "pre", "code"]
 
 
 def proof(**fields: object) -> list[str]:
@@ -46,7 +46,7 @@ def test_a_suggestion_stands_below_the_proof_of_its_test():
     assert suggestion_comment(made.inline[0], [test]).split("\n") == [
         test.marker.line(),
         "",
-        f"{PROVED}<br><sub>{FACTS} · id `{test.short_id}`</sub>",
+        f"{PROVED}<br><small>{FACTS} · id `{test.short_id}`</small>",
         "",
         "```suggestion",
         "x4 = 4",
@@ -169,7 +169,7 @@ def test_what_a_test_executes_is_told(gained, said):
         ({"runs": (Ending.PASSED, Ending.FAILED)}, "passed 1 of 2 runs ·"),
         ({"runs": ()}, "passed 0 of 0 runs ·"),
         ({"model": ""}, "· expected values by the model · id"),
-        ({"model": "org/model</sub>@x"}, "by the model `org/model</sub>@x` · id"),
+        ({"model": "org/model</small>@x"}, "by the model `org/model</small>@x` · id"),
         ({"repairs": ("an import",)}, "· `repaired: an import` · expected"),
         ({"repairs": ("a", "b", "c", "d")}, "· `repaired: a` · `repaired: b` · `repaired: c` · expected"),
     ],
@@ -196,7 +196,7 @@ def test_hostile_text_acts_nowhere_in_a_comment(text):
     path = (
         "a/"
         + "".join(character for character in line if character.isprintable() and character not in "\\/")[:200]
-        + "x"
+        + ".py"
     )
     fields = {
         "name": text,
@@ -207,7 +207,9 @@ def test_hostile_text_acts_nowhere_in_a_comment(text):
         "path": path,
     }
     hostile = finding(**fields, code=f"# \u200b\n{text}", imports=(text,))
-    plain = finding(name="x", method="x", model="x", repairs=("x",), gained={"x": (1,)}, path="x", code="# \u200b\nx")
+    plain = finding(
+        name="x", method="x", model="x", repairs=("x",), gained={"x": (1,)}, path="x.py", code="# \u200b\nx"
+    )
     there, here = (rendered(method_comment([test], patch_of)) for test in (hostile, plain))
     assert there.tags == here.tags
     assert there.outside.replace(hostile.short_id, "") == here.outside.replace(plain.short_id, "")
@@ -261,13 +263,13 @@ def test_a_body_just_around_the_bound_is_not_over_it(length):
 def test_a_comment_about_the_largest_records_is_no_longer_than_github_takes(filling):
     # Much longer than what is shown of any of them.
     text = (filling * 1_500)[:1_500]
-    path = ("a/" + "|" * 1_022)[:1_000]
+    path = "a/" + "|" * 995 + ".py"
     gained = {f"{path}{number}": tuple(range(1, 400, 2)) for number in range(9)}
     tests = [
         Test(
             f"{number}{text}",
             f"m{text}",
-            path=f"{path}{number}",
+            path=f"{path}{number}.py",
             gained=gained,
             model=text,
             repairs=(text,) * 4,

@@ -22,7 +22,7 @@ from llm_testgen.commands.proposing import NothingToTestError, ProposeOptions, r
 from llm_testgen.commands.publish import load_proposal
 from llm_testgen.commands.publishing import Origin, Published, Status, patches, publish
 from llm_testgen.delivery.activity import Skip
-from llm_testgen.delivery.findings import findings_of
+from llm_testgen.delivery.findings import findings_of, without_secrets
 from llm_testgen.delivery.markdown import code
 from llm_testgen.delivery.markers import reply_line
 from llm_testgen.delivery.plan import Rules
@@ -204,6 +204,7 @@ class Stages:
         )
 
     def _told_without_posting(self, task: GenerateTask, proposal: Proposal) -> str:
+        proposal = without_secrets(proposal, self._secrets())
         findings, withheld = findings_of(proposal, self._secrets())
         notes = (code(task.note, longest=500),) if task.note else ()
         report = Report(proposal, findings, {}, withheld, run=self.job.run_url, notes=notes)

@@ -70,7 +70,7 @@ def apply_tests(task: ApplyTask, repository: GitHubRepository, origin: Origin) -
     names = ", ".join(code(test.suggestion.name) for test in tests)
     return (
         f"Committed {plural(len(tests), 'test')} as {commit}: {names}.\n\n"
-        "<sub>Checks do not start by themselves for a commit that a workflow made with its own token.</sub>"
+        "<small>Checks do not start by themselves for a commit that a workflow made with its own token.</small>"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from llm_testgen.delivery.comments import PatchOf
-from llm_testgen.delivery.findings import Finding, findings_of
+from llm_testgen.delivery.findings import Finding, findings_of, without_secrets
 from llm_testgen.delivery.markdown import code, plural
 from llm_testgen.delivery.markers import SummaryMarker, review_line
 from llm_testgen.delivery.plan import Delivery, Place, Plan, Rules, links, make_plan
@@ -97,6 +97,7 @@ def publish(  # noqa: PLR0913 - each from another source
         UsageError: The proposal is about something else than this pull request.
         GitHubError: What is there cannot be read.
     """
+    proposal = without_secrets(proposal, origin.secrets)
     findings, withheld = findings_of(proposal, origin.secrets)
     report = Report(proposal, findings, {}, withheld, run=origin.run_url)
     pull = read_pull(repository, number)

@@ -76,7 +76,7 @@ def _proof(test: Finding) -> str:
     """What is known of an accepted test, in a few lines: what it proves, and how that was found out."""
     proved = f"{_gain(test.verdict)}, and fails when {code(test.qualname)} is made to raise."
     facts = f"{_facts(test.verdict)} · id {code(test.short_id)}"
-    lines = [f"**{code(test.suggestion.name)}** {proved}", f"<sub>{facts}</sub>"]
+    lines = [f"**{code(test.suggestion.name)}** {proved}", f"<small>{facts}</small>"]
     if hidden := unseen(_source(test)):
         lines.append(f"**It holds characters that cannot be seen: {code(hidden)}**")
     # A newline breaks a line in a comment, and does not in a job's summary.

@@ -9,6 +9,7 @@ from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
 from llm_testgen.delivery.secrets import holds_secret
 from llm_testgen.proposal import Proposal, SuggestionRecord, TargetRecord, VerdictRecord
 
+_WITHHELD = "(withheld: it holds what looks like a secret)"
 # Enough to tell the tests of a pull request apart, and short enough to be typed.
 _SHOWN_DIGITS = 8
 
@@ -81,3 +82,25 @@ def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[
         )
         found.setdefault(marker.finding, Finding(index, suggestion, verdict, target, marker))
     return tuple(found.values()), tuple(withheld)
+
+
+def without_secrets(proposal: Proposal, secrets: Iterable[str]) -> Proposal:
+    """A proposal whose notes, reasons and model names give no secret away; `findings_of` judges its tests."""
+    secrets = tuple(secrets)
+
+    def clean(text: str) -> str:
+        return _WITHHELD if holds_secret(text, secrets) else text
+
+    return proposal.model_copy(
+        update={
+            "notes": tuple(map(clean, proposal.notes)),
+            "skipped": tuple(
+                skip.model_copy(update={"reason": clean(skip.reason), "qualname": clean(skip.qualname)})
+                for skip in proposal.skipped
+            ),
+            "verdicts": tuple(
+                verdict.model_copy(update={"reason": clean(verdict.reason), "model": clean(verdict.model)})
+                for verdict in proposal.verdicts
+            ),
+        }
+    )

@@ -75,6 +75,7 @@ class _Own:
     dismissed: frozenset[str]
     waiting: frozenset[tuple[str, str]]
     outdated: tuple[str, ...]
+    made_here: int
     posted: tuple[str, ...] = field(default=())
 
 
@@ -91,7 +92,7 @@ def make_plan(
         patch_of: Makes the patch that adds some of the tests.
     """
     summary = _own_summary(standing)
-    own = _own_comments(standing, proposal, summary)
+    own = _own_comments(standing, proposal, summary, frozenset(finding.id for finding in findings))
     places = {finding.id: _known_place(finding, own, asked=rules.asked) for finding in findings}
     new = [finding for finding in findings if places[finding.id] is Place.SUMMARY]
     drafts: list[Draft] = []
@@ -100,7 +101,9 @@ def make_plan(
         inline = _inline_drafts(proposal, new, hunks)
         taken = {finding for draft in inline for finding in draft.findings}
         rest = [finding for finding in new if finding.id not in taken]
-        drafts = [*inline, *_method_drafts(rest, hunks, standing.patches, patch_of)][: rules.most]
+        # A person who asks gets as many again; a run that is repeated, or goes on after it was killed, does not.
+        room = rules.most if rules.asked else max(0, rules.most - own.made_here)
+        drafts = [*inline, *_method_drafts(rest, hunks, standing.patches, patch_of)][:room]
         places |= dict.fromkeys((finding for draft in drafts for finding in draft.findings), Place.DIFF)
     return Plan(tuple(drafts), places, own.outdated, summary, own.posted)
 
@@ -122,7 +125,7 @@ def _own_summary(standing: Standing) -> IssueComment | None:
     return next((comment for comment in own if summary_marker(comment.body)), None)
 
 
-def _own_comments(standing: Standing, proposal: Proposal, summary: IssueComment | None) -> _Own:
+def _own_comments(standing: Standing, proposal: Proposal, summary: IssueComment | None, found: frozenset[str]) -> _Own:
     sources = {
         method_id(target.path, target.id.removeprefix(f"{target.path}::")): target.digest for target in proposal.targets
     }
@@ -131,20 +134,23 @@ def _own_comments(standing: Standing, proposal: Proposal, summary: IssueComment 
     waiting: set[tuple[str, str]] = set()
     outdated: list[str] = []
     seen: list[str] = []
+    made_here = 0
     for comment in standing.comments:
         markers = test_markers(comment.body) if comment.author == standing.login else ()
         findings = [marker.finding for marker in markers]
         seen += findings
-        if comment.resolved or comment.thumbs_down:
+        is_here = any(marker.head == standing.pull.head for marker in markers)
+        made_here += is_here
+        if comment.resolved or comment.thumbs_down or (comment.minimized and not comment.hidden_as_outdated):
             dismissed.update(findings)
         elif markers and (comment.outdated or _is_stale(markers, sources)):
             if not comment.minimized:
                 outdated.append(comment.node_id)
-        elif comment.minimized:
-            dismissed.update(findings)
-        else:
+        elif not comment.minimized:
             live.update(findings)
-            waiting.update((marker.method, marker.source) for marker in markers)
+            # Of this very proposal, of which the rest was not posted: more tests that wait are of another one.
+            if not (is_here and found.intersection(findings)):
+                waiting.update((marker.method, marker.source) for marker in markers)
     said = summary_marker(summary.body) if summary else None
     before = said.posted if said else ()
     # One that was posted and is nowhere to be seen was deleted by a person.
@@ -154,6 +160,7 @@ def _own_comments(standing: Standing, proposal: Proposal, summary: IssueComment 
         frozenset(dismissed),
         frozenset(waiting),
         tuple(outdated),
+        made_here,
         tuple(dict.fromkeys([*before, *seen])),
     )
 

@@ -146,7 +146,7 @@ def _chart(proposal: Proposal) -> str:
 def _funnel_line(proposal: Proposal) -> str:
     counts = (getattr(proposal.funnel, stage) for stage in _STAGES)
     steps = " → ".join(f"{count} {name}" for count, name in zip(counts, _STAGE_NAMES, strict=True))
-    return f"<sub>Filter by filter: {steps}</sub>" if proposal.funnel.replies else ""
+    return f"<small>Filter by filter: {steps}</small>" if proposal.funnel.replies else ""
 
 
 def _refusals(proposal: Proposal) -> str:
@@ -199,7 +199,7 @@ def _footer(report: Report) -> str:
         f"[run]({report.run})" if report.run else "",
         "`/gen-tests apply` commits the tests, `/gen-tests help` says more" if report.findings else "`/gen-tests help`",
     ]
-    return f"<sub>{' · '.join(filter(None, facts))}</sub>"
+    return f"<small>{' · '.join(filter(None, facts))}</small>"
 
 
 def _bytes(text: str) -> int:

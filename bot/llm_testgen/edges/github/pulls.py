@@ -21,7 +21,7 @@ query ($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
       reviewThreads(first: 100, after: $after) {
-        nodes { isResolved comments(first: 100) { nodes { databaseId isMinimized } } }
+        nodes { isResolved comments(first: 100) { nodes { databaseId isMinimized minimizedReason } } }
         pageInfo { hasNextPage endCursor }
       }
     }
@@ -34,6 +34,7 @@ _WRITERS = frozenset({"admin", "maintain", "write"})
 class _ThreadComment(BaseModel):
     id: int | None = Field(alias="databaseId")
     minimized: bool = Field(alias="isMinimized")
+    reason: str | None = Field(alias="minimizedReason")
 
 
 class _ThreadComments(BaseModel):
@@ -178,13 +179,16 @@ def _login(comment: PullRequestComment | FoundIssueComment) -> str:
     return getattr(comment.user, "login", "")
 
 
-def _in_thread(comment: ReviewComment, threads: Mapping[int, tuple[bool, bool]]) -> ReviewComment:
-    resolved, minimized = threads.get(comment.id, (False, False))
-    return replace(comment, resolved=resolved, minimized=minimized)
+def _in_thread(comment: ReviewComment, threads: Mapping[int, tuple[bool, _ThreadComment]]) -> ReviewComment:
+    if comment.id not in threads:
+        return comment
+    resolved, found = threads[comment.id]
+    outdated = found.minimized and (found.reason or "").lower() == "outdated"
+    return replace(comment, resolved=resolved, minimized=found.minimized, hidden_as_outdated=outdated)
 
 
-def _threads(repository: GitHubRepository, number: int) -> Iterator[tuple[int, tuple[bool, bool]]]:
-    """For each review comment its number, whether its conversation is resolved, and whether it is hidden."""
+def _threads(repository: GitHubRepository, number: int) -> Iterator[tuple[int, tuple[bool, _ThreadComment]]]:
+    """For each review comment its number, whether its conversation is resolved, and how it is shown in there."""
     owner, _, name = repository.name.partition("/")
     after: str | None = None
     while True:
@@ -193,9 +197,7 @@ def _threads(repository: GitHubRepository, number: int) -> Iterator[tuple[int, t
         page = answer.repository.pull.threads
         for thread in page.nodes:
             yield from (
-                (comment.id, (thread.resolved, comment.minimized))
-                for comment in thread.comments.nodes
-                if comment.id is not None
+                (comment.id, (thread.resolved, comment)) for comment in thread.comments.nodes if comment.id is not None
             )
         if not page.page.more:
             return
