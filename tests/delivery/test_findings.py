@@ -5,8 +5,9 @@ import re
 import pytest
 from tests.delivery.samples import DIGEST, SOURCE, At, Rest, Test, findings, proposal
 
-from llm_testgen.delivery.findings import findings_of
+from llm_testgen.delivery.findings import findings_of, without_secrets
 from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
+from llm_testgen.proposal import SkipRecord
 from llm_testgen.records import Outcome
 
 VALUE = "correct-Horse/battery+Staple"
@@ -108,6 +109,28 @@ def test_a_test_of_no_known_method_is_no_finding():
     found, withheld = findings_of(made.model_copy(update={"targets": made.targets[:1]}))
     assert [finding.suggestion.name for finding in found] == ["test_a"]
     assert withheld == ()
+
+
+def test_what_is_told_beside_the_tests_gives_no_secret_away():
+    token = "ghp_" + "q8Zr3vKx0TnB7mWcY5sLd2JfHg9PaR4eUo1i"
+    skipped = [
+        SkipRecord(path="a.py", qualname=token, reason=f"x {VALUE}"),
+        SkipRecord(path="b.py", qualname="f", reason="y"),
+    ]
+    tests = [
+        Test("test_a", outcome=Outcome.FAILING, reason=f"AssertionError: {token}"),
+        Test("test_b", outcome=Outcome.FAILING, reason="AssertionError: 1 != 2", model=VALUE[::-1]),
+        Test("test_c"),
+    ]
+    made = proposal(tests, rest=Rest(skipped=skipped, notes=[f"a {VALUE}", "b"]))
+    cleaned = without_secrets(made, iter([VALUE]))
+    withheld = "(withheld: it holds what looks like a secret)"
+    assert cleaned.notes == (withheld, "b")
+    assert [(skip.qualname, skip.reason) for skip in cleaned.skipped] == [(withheld, withheld), ("f", "y")]
+    assert [verdict.reason for verdict in cleaned.verdicts] == [withheld, "AssertionError: 1 != 2", ""]
+    assert [verdict.model for verdict in cleaned.verdicts] == ["scripted", withheld, "scripted"]
+    assert cleaned.suggestions == made.suggestions
+    assert without_secrets(cleaned, [VALUE]) == cleaned
 
 
 def test_no_test_makes_no_finding():

@@ -9,6 +9,7 @@ from tests.delivery.samples import (
     SOURCE,
     TEST,
     At,
+    Rest,
     Test,
     comment,
     findings,
@@ -44,6 +45,8 @@ def test_a_test_that_stands_there_is_not_posted_again():
         {"resolved": True, "outdated": True},
         {"resolved": True, "minimized": True, "outdated": True},
         {"minimized": True},
+        {"minimized": True, "outdated": True},
+        {"thumbs_down": 1, "minimized": True, "hidden_as_outdated": True},
     ],
 )
 def test_what_a_person_dismissed_does_not_come_back(fate, asked):
@@ -84,10 +87,12 @@ def test_an_outdated_comment_is_hidden_and_its_test_posted_anew():
     assert places(made, again) == {"test_a": Place.DIFF}
 
 
-def test_a_comment_that_was_hidden_as_outdated_does_not_keep_its_test_away():
+@pytest.mark.parametrize("outdated", [True, False])
+def test_a_comment_that_was_hidden_as_outdated_does_not_keep_its_test_away(outdated):
     made = proposal([A])
     found = plan(
-        made, standing([own(made, 0, outdated=True, minimized=True, hidden_as_outdated=True)], [summary(*ids(made))])
+        made,
+        standing([own(made, 0, outdated=outdated, minimized=True, hidden_as_outdated=True)], [summary(*ids(made))]),
     )
     assert len(found.drafts) == 1
     assert found.outdated == ()
@@ -132,6 +137,46 @@ def test_a_method_that_has_tests_waiting_gets_no_more_unless_a_person_asks():
     asked = plan(made, there, Rules(asked=True))
     assert places(made, asked) == {"test_new": Place.DIFF, "test_b": Place.DIFF}
     assert quiet.outdated == asked.outdated == ()
+
+
+def test_a_run_that_is_repeated_posts_no_more_and_keeps_the_others_in_the_summary():
+    made = proposal([A, Test("test_a2"), B, C], [At((0,), 4), At((2,), 6)])
+    first = plan(made, rules=Rules(most=1))
+    again = plan(made, standing(posted(first.drafts)), Rules(most=1))
+    assert again.drafts == ()
+    assert again.places == first.places
+    assert set(list(again.places.values())[1:]) == {Place.SUMMARY}
+
+
+def test_a_run_that_goes_on_after_it_was_killed_posts_what_is_left():
+    made = proposal([A, Test("test_a2"), B, C], [At((0,), 4), At((2,), 6)])
+    whole = plan(made, rules=Rules(most=3))
+    rest = plan(made, standing(posted(whole.drafts[:1])), Rules(most=3))
+    assert rest.drafts == whole.drafts[1:]
+    assert rest.places == whole.places
+
+
+def test_a_person_who_asks_again_gets_as_many_again():
+    made = proposal([A, B, C])
+    first = plan(made, rules=Rules(most=2))
+    assert len(plan(made, standing(posted(first.drafts)), Rules(most=2, asked=True)).drafts) == 1
+
+
+def test_comments_about_an_earlier_commit_take_no_room():
+    earlier = proposal([C], rest=Rest(head="c" * 40))
+    there = standing([own(earlier, 0), own(earlier, 0, number=2, outdated=True)])
+    assert len(plan(proposal([A, B]), there, Rules(most=2)).drafts) == 2
+
+
+def test_comments_of_others_take_no_room():
+    made = proposal([A])
+    assert len(plan(made, standing([own(made, 0, author="mallory")]), Rules(most=1)).drafts) == 1
+
+
+def test_tests_of_an_earlier_commit_wait_even_if_one_of_them_was_found_again():
+    earlier = proposal([A], rest=Rest(head="c" * 40))
+    made = proposal([A, Test("test_new")])
+    assert places(made, plan(made, standing([own(earlier, 0)]))) == {"test_a": Place.DIFF, "test_new": Place.QUIET}
 
 
 @pytest.mark.parametrize("fate", [{"resolved": True}, {"thumbs_down": 1}, {"minimized": True}, {"outdated": True}])
