@@ -182,6 +182,11 @@ def wait_until(holds):
         time.sleep(0.02)
 
 
+def _heed_signals():
+    """What runs in the background of a shell ignores SIGINT, and its children with it: a shell cannot trap it then."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Scene:
     """The script with a server and a tool that behave as told."""
 
@@ -212,7 +217,12 @@ class Scene:
     def start(self, *arguments, **environment):
         variables = {name: value for name, value in {**self.environment, **environment}.items() if value is not None}
         return subprocess.Popen(
-            [SCRIPT, *arguments], env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [SCRIPT, *arguments],
+            env=variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_heed_signals,  # noqa: PLW1509 - no thread of the tests holds a lock that it needs
         )
 
     def run(self, *arguments, **environment):
@@ -291,7 +301,10 @@ def test_a_signal_ends_the_tool_and_the_server(scene, number, code):
     with scene.start("propose", STUB_TOOL="waits") as process:
         wait_until((scene.folder / "tool.waits").exists)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == code
     assert (scene.folder / "tool.told").exists()
     assert not scene.server_runs()

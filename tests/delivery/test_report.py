@@ -25,8 +25,7 @@ def test_the_summary_comment_tells_all_in_one_page():
     )
     (test,) = told.findings
     assert comment(told) == (
-        f"{MARKER.line()}\n"
-        "\n"
+        f"{MARKER.line()}\n\n"
         "### llm-testgen: 1 test raises diff coverage from 50.00 % to 75.00 %\n"
         "\n"
         "| test | id | of | executes for the first time | where |\n"
