@@ -91,6 +91,7 @@ ONLY_IN = {
     "jinja2": ("stages/prompt.py",),
     "peft": ("tuning/",),
     "pygit2": ("edges/git.py", "edges/gitdiff.py", "edges/gitwrite.py"),
+    "requests": ("edges/github/",),
     "rich": ("commands/", "bench/", "tuning/"),
     "sqlite3": ("index/", "edges/session.py"),
     "torch": ("tuning/",),

@@ -287,6 +287,14 @@ def test_tests_are_added_to_python_files_alone(path):
     assert refused_at(text) == {"files.0.path"}
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["usage__tokens_in", "usage__total_seconds", "funnel__replies", "verdicts__0__attempt", "verdicts__0__seconds"],
+)
+def test_a_number_that_no_run_reaches_is_refused(place):
+    assert refused_at(document(**{place: 10**4_000})) == {place.replace("__", ".")}
+
+
 @pytest.mark.parametrize("path", ["/a.py", "../a.py"])
 def test_paths_of_gained_lines_are_checked_too(path):
     assert len(refused_at(document(verdicts__0__gained={path: [1]}))) == 1

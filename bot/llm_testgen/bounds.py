@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from llm_testgen.paths import LONGEST_PATH, is_inside
 from llm_testgen.records import LONGEST_CODE, LONGEST_FILE
@@ -14,6 +14,12 @@ DIGEST_DIGITS = 16
 # How many there may be of what has no bound by nature: far more than any run gives.
 FEW = Field(max_length=1_000)
 MANY = Field(max_length=100_000)
+
+
+# No run counts further, and a number of thousands of digits cannot even be printed.
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Ordinal = Annotated[int, Field(ge=1, le=10**12)]
+Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
 def _inside(path: str) -> str:
@@ -26,8 +32,8 @@ def _inside(path: str) -> str:
 RepositoryPath = Annotated[str, Field(max_length=LONGEST_PATH), AfterValidator(_inside)]
 # What tests are added to: never a workflow, a setting or a script.
 PythonPath = Annotated[RepositoryPath, Field(pattern=r"\.py$")]
-Lines = Annotated[tuple[PositiveInt, ...], Field(max_length=200_000)]
-Indices = Annotated[tuple[NonNegativeInt, ...], MANY]
+Lines = Annotated[tuple[Ordinal, ...], Field(max_length=200_000)]
+Indices = Annotated[tuple[Count, ...], MANY]
 Text = Annotated[str, Field(max_length=20_000)]
 Code = Annotated[str, Field(max_length=LONGEST_CODE)]
 Whole = Annotated[str, Field(max_length=LONGEST_FILE)]

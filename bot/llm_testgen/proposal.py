@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from llm_testgen.bounds import (
     FEW,
@@ -17,11 +17,14 @@ from llm_testgen.bounds import (
     Bounded,
     Code,
     Commit,
+    Count,
     Digest,
     Indices,
     Lines,
+    Ordinal,
     PythonPath,
     RepositoryPath,
+    Seconds,
     Text,
     Whole,
 )
@@ -42,9 +45,9 @@ class CoverageFigures(Bounded):
 
     before: float = Field(ge=0, le=100)
     after: float = Field(ge=0, le=100)
-    changed_lines: NonNegativeInt
-    covered_before: NonNegativeInt
-    covered_after: NonNegativeInt
+    changed_lines: Count
+    covered_before: Count
+    covered_after: Count
 
 
 class TargetRecord(Bounded):
@@ -96,32 +99,32 @@ class VerdictRecord(Bounded):
     reason: Text
     code: Code
     gained: Annotated[dict[RepositoryPath, Lines], MANY]
-    attempt: PositiveInt
+    attempt: Ordinal
     repairs: Annotated[tuple[Text, ...], FEW]
     runs: Annotated[tuple[Ending, ...], FEW]
     model: Text
-    seconds: float = Field(ge=0)
+    seconds: Seconds
 
 
 class Funnel(Bounded):
     """How many came through each filter. ``replies`` counts what the model answered, the rest candidates."""
 
-    replies: NonNegativeInt
-    candidates: NonNegativeInt
-    built: NonNegativeInt
-    passed: NonNegativeInt
-    stable: NonNegativeInt
-    gained: NonNegativeInt
-    accepted: NonNegativeInt
+    replies: Count
+    candidates: Count
+    built: Count
+    passed: Count
+    stable: Count
+    gained: Count
+    accepted: Count
 
 
 class UsageRecord(Bounded):
     """What the model cost: tokens read and written, and seconds of waiting for it; and the whole run's seconds."""
 
-    tokens_in: NonNegativeInt
-    tokens_out: NonNegativeInt
-    seconds: float = Field(ge=0)
-    total_seconds: float = Field(ge=0)
+    tokens_in: Count
+    tokens_out: Count
+    seconds: Seconds
+    total_seconds: Seconds
 
 
 class FileRecord(Bounded):
@@ -144,7 +147,7 @@ class SuggestionRecord(Bounded):
         into: The class of the file to which the test is added as a method; empty for the top level.
     """
 
-    verdict: NonNegativeInt
+    verdict: Count
     path: RepositoryPath
     name: Text
     imports: Annotated[tuple[Text, ...], FEW]
@@ -164,9 +167,9 @@ class InlineRecord(Bounded):
     """
 
     path: RepositoryPath
-    suggestions: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1, max_length=100_000)]
-    start: PositiveInt
-    line: PositiveInt
+    suggestions: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100_000)]
+    start: Ordinal
+    line: Ordinal
     text: Whole
 
 

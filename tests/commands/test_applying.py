@@ -219,18 +219,19 @@ def test_a_file_that_the_proposal_lies_about_is_not_overwritten(scene):
 
 
 def test_a_folder_is_not_replaced_by_a_file(scene):
-    scene.publish()
-    data = json.loads(scene.proposal.model_dump_json())
-    data["files"][0] |= {"path": "tests", "before": ""}
-    data["suggestions"] = [suggestion | {"path": "tests"} for suggestion in data["suggestions"]]
-    data["inline"] = []
-    leave(scene, read_proposal(json.dumps(data).encode()))
-    assert "tests is no text file" in refusal(scene)
+    head = scene.push({"tests/cases.py/data.txt": "A folder that is named like a file."})
+    data = json.loads(scene.proposal.model_dump_json()) | {"head": head, "inline": []}
+    data["files"][0] |= {"path": "tests/cases.py", "before": ""}
+    data["suggestions"] = [suggestion | {"path": "tests/cases.py"} for suggestion in data["suggestions"]]
+    proposal = read_proposal(json.dumps(data).encode())
+    scene.publish(renewed(scene, HEAD_TESTS, head))
+    leave(scene, proposal)
+    assert "tests/cases.py is no text file" in refusal(scene)
 
 
-def renewed(scene, text: str):
-    """The same proposal about a head at which the test file is this text; and that head."""
-    head = scene.push({TESTS: text})
+def renewed(scene, text: str, head: str = ""):
+    """The same proposal about a head at which the test file is this text."""
+    head = head or scene.push({TESTS: text})
     data = json.loads(scene.proposal.model_dump_json()) | {"head": head, "inline": []}
     data["files"][0]["before"] = text
     return read_proposal(json.dumps(data).encode())

@@ -83,19 +83,20 @@ def test_a_file_that_cannot_be_read_does_not_pass_for_a_new_one(scene, path, con
     )
 
 
-@pytest.mark.parametrize("path", ["tests", "src/pkg"])
-def test_a_folder_does_not_pass_for_a_new_file(scene, path):
-    data = renamed(scene, path)
+def test_a_folder_does_not_pass_for_a_new_file(scene):
+    path = "tests/cases.py"
+    head = scene.push({f"{path}/data.txt": "A folder that is named like a file."})
+    data = renamed(scene, path) | {"head": head}
     data["files"][0]["before"] = ""
     assert f"{path} is no text file" in refusal(scene, parsed(data))
 
 
 def test_a_link_does_not_pass_for_a_new_file(scene):
-    (scene.project.root / "tests/link").symlink_to("../src")
+    (scene.project.root / "tests/link.py").symlink_to("../src")
     head = scene.push({})
-    data = renamed(scene, "tests/link") | {"head": head}
+    data = renamed(scene, "tests/link.py") | {"head": head}
     data["files"][0]["before"] = ""
-    assert "tests/link is no text file" in refusal(scene, parsed(data))
+    assert "tests/link.py is no text file" in refusal(scene, parsed(data))
 
 
 @pytest.mark.parametrize(
