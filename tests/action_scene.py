@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 from tests.conftest import GitProject
 from tests.edges.fake_openai import FakeOpenAI, completion
 from tests.github.fake import FakeGitHub
+from tests.samples import SIZES_BASE as BASE
+from tests.samples import SIZES_HEAD as HEAD
 
 from llm_testgen.cli import main
 
@@ -27,27 +29,6 @@ COMMENTER = "reviewer"
 FORK = "stranger/Hello-World"
 RIGHTS = {"contents": "write", "pull_requests": "write", "issues": "write", "actions": "read", "metadata": "read"}
 
-BASE = '"""Sizes."""\n\n\ndef grade(x):\n    return "all"\n'
-HEAD = '''"""Sizes."""
-
-LIMIT = 10
-
-
-def grade(x):
-    if x < 0:
-        raise ValueError(x)
-    if x > LIMIT:
-        return "large"
-    return "small"
-
-
-class Box:
-    def __init__(self, side):
-        self.side = side
-
-    def area(self):
-        return self.side ** 2
-'''
 OLD_TEST = "from pkg.mod import grade\n\n\ndef test_all():\n    assert grade(1)\n"
 NEW_TEST = 'from pkg.mod import grade\n\n\ndef test_small():\n    assert grade(1) == "small"\n'
 OF_GRADE = """```python
@@ -64,7 +45,7 @@ def test_negative():
 def test_wrong():
     assert grade(5) == "huge"
 ```"""
-OF_BOX = "```python\nfrom pkg.mod import Box\n\ndef test_area():\n    assert Box(3).area() == 9\n```"
+OF_BOX = "```python\nfrom pkg.mod import Box\n\ndef test_area():\n    assert Box(3).area() == 9\n    assert Box(1).area() == 1\n```"
 # What a project of its own does when its tests are run: nothing of it may reach the job.
 HOSTILE = """
 import os, pathlib

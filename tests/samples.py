@@ -7,6 +7,31 @@ from collections.abc import Mapping
 from llm_testgen.records import ChangedMethod, ChangeStatus, Context, Message, Prompt, Reply, Usage
 from llm_testgen.source import parse
 
+# A change of a small module, hardly tested.
+SIZES_BASE = '"""Sizes."""\n\n\ndef grade(x):\n    return "all"\n'
+SIZES_HEAD = '''"""Sizes."""
+
+LIMIT = 10
+
+
+def grade(x):
+    if x < 0:
+        raise ValueError(x)
+    if x > LIMIT:
+        return "large"
+    return "small"
+
+
+class Box:
+    def __init__(self, side):
+        self.side = side
+
+    def area(self):
+        if self.side == 1:
+            return 1
+        return self.side ** 2
+'''
+
 
 def changed_method(
     source: str = "def double(x):\n    return 2 * x\n", qualname: str = "double", path: str = "src/pkg/mod.py"

@@ -12,35 +12,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.conftest import GitProject
+from tests.samples import SIZES_BASE as BASE
+from tests.samples import SIZES_HEAD as HEAD
 
 from llm_testgen.cli import main
 from llm_testgen.proposal import Proposal
 from llm_testgen.stages.prompt import default_templates
 from llm_testgen.testfiles import render
 
-BASE = '"""Sizes."""\n\n\ndef grade(x):\n    return "all"\n'
-HEAD = '''"""Sizes."""
-
-LIMIT = 10
-
-
-def grade(x):
-    if x < 0:
-        raise ValueError(x)
-    if x > LIMIT:
-        return "large"
-    return "small"
-
-
-class Box:
-    def __init__(self, side):
-        self.side = side
-
-    def area(self):
-        if self.side == 1:
-            return 1
-        return self.side ** 2
-'''
 TESTS = 'from pkg.mod import grade\n\n\ndef test_small():\n    assert grade(1) == "small"\n'
 GRADE = "src/pkg/mod.py::grade"
 AREA = "src/pkg/mod.py::Box.area"
