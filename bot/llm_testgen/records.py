@@ -145,6 +145,33 @@ class Method:
         return self.qualname.rpartition(".")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    r"""A definition with one small fault in it: a test that passes all the same does not check what stands there.
+
+    Attributes:
+        definition: What it takes the place of.
+        line: Line of the file where the fault begins.
+        operator: The kind of fault in a word or two, such as ``comparison`` or ``return value``.
+        before: What stood there, in one line.
+        after: What stands there instead, in one line.
+        source: The whole definition with the fault, as ``definition.source`` is written: same indentation, decorators
+            included, newlines as ``\\n``.
+    """
+
+    definition: Method
+    line: int
+    operator: str
+    before: str
+    after: str
+    source: str
+
+    @property
+    def path(self) -> str:
+        """File that holds it."""
+        return self.definition.path
+
+
 class ChangeStatus(StrEnum):
     """Whether the base revision already had the method."""
 
@@ -365,12 +392,15 @@ class Candidate:
         name: The test function's name; ``Class::name`` for a method of a test class.
         code: The whole module: imports, helpers, fixtures, the test.
         repairs: What was changed after extraction, in order, in words a reviewer understands.
+        observed: Expected values that were taken from a run, as source: of them the test says what is, not what
+            should be. A test with such is a characterisation test.
     """
 
     reply: Reply
     name: str
     code: str
     repairs: tuple[str, ...] = ()
+    observed: tuple[str, ...] = ()
 
     @property
     def target(self) -> ChangedMethod:
@@ -418,6 +448,25 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Observation:
+    """What an expression of a test was worth in a run.
+
+    Attributes:
+        key: The number under which the test reported it.
+        type: Name of the value's type.
+        expression: Python source of an equal value that any run can evaluate; empty when there is none.
+        imports: Import statements that the expression needs.
+        approximate: It holds floating-point numbers, which are to be compared with a tolerance.
+    """
+
+    key: int
+    type: str
+    expression: str = ""
+    imports: tuple[str, ...] = ()
+    approximate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a candidate.
 
@@ -429,6 +478,7 @@ class Run:
         branches: Branches of the measured files that it took.
         cpu: Seconds of CPU that its process took; 0 when unknown.
         memory: Peak of its process's resident memory, in bytes; 0 when unknown.
+        observed: What the test reported of its values, in that order.
     """
 
     ending: Ending
@@ -438,6 +488,7 @@ class Run:
     branches: BranchesByPath = field(default_factory=dict)
     cpu: float = 0.0
     memory: int = 0
+    observed: tuple[Observation, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -454,6 +505,33 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
 
 
+class Label(StrEnum):
+    """What a test that passes at head says of the change, by what it does at base."""
+
+    HARDENS = "hardens"
+    PINS = "pins"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a test proves about the lines that it covers: which faults in them make it fail.
+
+    Attributes:
+        killed: Mutants with which it does not pass.
+        survived: Mutants with which it passes all the same.
+        idle: Assertions, in one line each, that hold with every mutant that was killed: others kill them.
+    """
+
+    killed: tuple[Mutant, ...] = ()
+    survived: tuple[Mutant, ...] = ()
+    idle: tuple[str, ...] = ()
+
+    @property
+    def tried(self) -> int:
+        """How many mutants it was run with."""
+        return len(self.killed) + len(self.survived)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the chain of filters says of a candidate: the pipeline's single currency.
@@ -464,6 +542,8 @@ class Verdict:
         reason: Why it was refused, in one line; empty when accepted.
         gained: Changed lines that it executes and that no existing test does.
         runs: Its executions, in order.
+        proof: What it proves; empty where it did not come so far.
+        label: What it says of the change; None where that is not known.
     """
 
     candidate: Candidate
@@ -471,11 +551,32 @@ class Verdict:
     reason: str = ""
     gained: LinesByPath = field(default_factory=dict)
     runs: tuple[Run, ...] = ()
+    proof: Proof = Proof()
+    label: Label | None = None
 
     @property
     def target(self) -> ChangedMethod:
         """The changed method that it is meant for."""
         return self.candidate.target
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """A test that passes at base and fails at head: either what it expects has changed on purpose, or it broke.
+
+    Attributes:
+        candidate: The test, as the model wrote it but for what repairs did before.
+        assertion: The assertion that fails at head, in one line.
+        expected: What the test expects and base gives, as source; empty where it cannot be told.
+        actual: What head gives, as source; empty where it cannot be told.
+        failure: How it fails at head.
+    """
+
+    candidate: Candidate
+    assertion: str
+    expected: str
+    actual: str
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
