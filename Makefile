@@ -60,11 +60,16 @@ image: ## Build the container image (ENGINE=podman, ARGS="--target gpu --tag llm
 bench-runner: $(VENV)/.base.stamp ## Measure what running a candidate costs, here and elsewhere (ARGS="--json FILE")
 	@$(BIN)/llm-testgen bench runner $(ARGS)
 
+.PHONY: bench-chain
+bench-chain: $(VENV)/.base.stamp ## Judge recorded replies with each part of the chain switched on (ARGS="--json FILE")
+	@$(BIN)/llm-testgen bench chain --markdown docs/chain.md $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
-	@$(LOCK) --extra local --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra local --extra evolve --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra local --group build -c requirements/dev.txt -o requirements/local.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra bench --group build -c requirements/dev.txt -o requirements/bench.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra evolve --group build -c requirements/dev.txt -o requirements/evolve.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra tune --group build -c requirements/dev.txt -o requirements/tune.txt $(ARGS) pyproject.toml
 	@$(LOCK) --group build -c requirements/dev.txt -o requirements/base.txt $(ARGS) pyproject.toml
 

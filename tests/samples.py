@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llm_testgen.records import ChangedMethod, ChangeStatus, Context, Message, Prompt, Reply, Usage
+from llm_testgen.records import ChangedMethod, ChangeStatus, Context, Message, Method, Prompt, Reply, Usage
+from llm_testgen.repairs.base import closest
 from llm_testgen.source import parse
 
 # A change of a small module, hardly tested.
@@ -55,10 +56,19 @@ def reply(text: str, target: ChangedMethod | None = None, *, truncated: bool = F
 class ModuleNames:
     """The names of a module ``pkg.mod`` that defines some of them."""
 
-    def __init__(self, *defined: str, helpers: Mapping[str, str] | None = None, **imports: str) -> None:
+    def __init__(
+        self,
+        *defined: str,
+        helpers: Mapping[str, str] | None = None,
+        source: str = "",
+        fixtures: tuple[str, ...] = (),
+        **imports: str,
+    ) -> None:
         self._defined = frozenset(defined)
         self._helpers = helpers or {}
         self._imports = imports
+        self._definitions = parse("src/pkg/mod.py", source.encode()).definitions
+        self._fixtures = fixtures
 
     def import_for(self, name: str) -> str | None:
         if name in self._defined:
@@ -73,3 +83,13 @@ class ModuleNames:
 
     def is_project_module(self, module: str) -> bool:
         return module in {"pkg", "pkg.mod", "pkg.other"}
+
+    def definition(self, qualname: str) -> Method | None:
+        found = [entry.method for entry in self._definitions if entry.method.qualname == qualname]
+        return found[-1] if found else None
+
+    def similar(self, name: str) -> str | None:
+        return closest(name, {*self._defined, *self._imports})
+
+    def fixtures(self) -> tuple[str, ...]:
+        return self._fixtures

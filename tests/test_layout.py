@@ -18,14 +18,21 @@ GUEST = "runner/guest/"
 # The shared vocabulary, which every other part may use.
 FOUNDATION = frozenset(
     {
+        "assertions",
         "bounds",
+        "clauses",
+        "embedding",
         "errors",
+        "faults",
+        "feedback",
         "hazards",
         "interrupts",
+        "lessons",
         "names",
         "paths",
         "proposal",
         "pulls",
+        "recipe",
         "records",
         "reporting",
         "scopes",
@@ -36,22 +43,29 @@ FOUNDATION = frozenset(
         "toplevel",
     }
 )
-BELOW_PIPELINE = FOUNDATION | {"edges", "index", "runner", "stages"}
+BELOW_PIPELINE = FOUNDATION | {"edges", "index", "observe", "repairs", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
-PIPELINE = frozenset({"baseline", "inline", "knowledge", "pipeline", "search", "tools"})
+PIPELINE = frozenset({"asserting", "bandit", "baseline", "chain", "inline", "knowledge", "pipeline", "search", "tools"})
 BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"delivery", "settings"}
 
 # What each part may import of the package. A part is a top-level module or a folder; within a folder
 # modules may import each other, but for SEPARATE ones.
 MAY_IMPORT = {
+    "assertions": FOUNDATION,
     "bounds": FOUNDATION,
+    "clauses": FOUNDATION,
+    "embedding": FOUNDATION,
     "errors": frozenset(),
+    "faults": FOUNDATION,
+    "feedback": FOUNDATION,
     "hazards": FOUNDATION,
     "interrupts": FOUNDATION,
+    "lessons": FOUNDATION,
     "names": FOUNDATION,
     "paths": frozenset(),
     "proposal": FOUNDATION,
     "pulls": FOUNDATION,
+    "recipe": FOUNDATION,
     "records": FOUNDATION,
     "reporting": FOUNDATION,
     "scopes": FOUNDATION,
@@ -60,21 +74,27 @@ MAY_IMPORT = {
     "statements": FOUNDATION,
     "testfiles": FOUNDATION,
     "toplevel": FOUNDATION,
-    "settings": FOUNDATION,
+    "observe": FOUNDATION | {"repairs"},
+    "repairs": FOUNDATION,
+    "settings": FOUNDATION | {"repairs"},
     "delivery": FOUNDATION,
     "edges": FOUNDATION,
     "index": FOUNDATION,
     "runner": FOUNDATION,
-    "stages": FOUNDATION,
+    "stages": FOUNDATION | {"repairs"},
+    "asserting": BELOW_PIPELINE | {"settings", "tools"},
+    "bandit": frozenset(),
     "baseline": BELOW_PIPELINE | {"settings"},
+    "chain": BELOW_PIPELINE | {"settings"},
     "inline": BELOW_PIPELINE | {"tools"},
     "knowledge": BELOW_PIPELINE | {"settings"},
     "tools": BELOW_PIPELINE,
-    "search": BELOW_PIPELINE | {"baseline", "settings", "tools"},
+    "search": BELOW_PIPELINE | {"bandit", "baseline", "chain", "settings", "tools"},
     "pipeline": BELOW_PIPELINE | PIPELINE | {"settings"},
-    "commands": BELOW_COMMANDS,
+    "commands": BELOW_COMMANDS | {"evolution"},
     "bench": BELOW_COMMANDS,
     "tuning": BELOW_COMMANDS,
+    "evolution": BELOW_COMMANDS,
     "cli": FOUNDATION | {"commands", "bench", "tuning"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
@@ -85,10 +105,13 @@ SEPARATE = frozenset({"stages"})
 ONLY_IN = {
     "click": ("cli.py", "commands/", "bench/", "tuning/"),
     "coverage": ("edges/coverage_files.py", GUEST, "bench/floor.py"),
+    "deap": ("evolution/breeding.py",),
     "diff_cover": ("edges/diff_cover.py",),
     "github": ("edges/github/",),
     "huggingface_hub": ("edges/models.py",),
     "jinja2": ("stages/prompt.py",),
+    "libcst": ("faults/",),
+    "mutmut": ("faults/operators.py",),
     "peft": ("tuning/",),
     "pygit2": ("edges/git.py", "edges/gitdiff.py", "edges/gitwrite.py"),
     "requests": ("edges/github/",),

@@ -76,7 +76,7 @@ def test_the_version_has_one_place(metadata):
     assert metadata["Version"] == hatchling("version").strip() == llm_testgen.__version__
 
 
-@pytest.mark.parametrize("name", ["base", "local", "bench", "tune", "dev"])
+@pytest.mark.parametrize("name", ["base", "local", "bench", "evolve", "tune", "dev"])
 def test_every_locked_requirement_has_its_hash_and_no_address(name):
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     requirements = [entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#")]
@@ -86,7 +86,8 @@ def test_every_locked_requirement_has_its_hash_and_no_address(name):
 
 
 @pytest.mark.parametrize(
-    ("smaller", "larger"), [("base", "local"), ("local", "dev"), ("base", "bench"), ("base", "tune")]
+    ("smaller", "larger"),
+    [("base", "local"), ("local", "dev"), ("base", "bench"), ("base", "evolve"), ("base", "tune")],
 )
 def test_the_locks_agree(smaller, larger):
     def pins(name):

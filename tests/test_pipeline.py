@@ -100,8 +100,10 @@ class ScriptedRunner:
         self.delays = delays or {}
         self.running = 0
 
-    async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=()) -> Run:
-        if trapped:
+    async def run_candidate(
+        self, candidate: Candidate, *, hash_seed: int, trapped=(), mutant=None, observing=False, seconds=None
+    ) -> Run:
+        if trapped or mutant:
             return Run(Ending.FAILED)
         self.running += 1
         await asyncio.sleep(self.delays.get(candidate.name, 0))
@@ -303,9 +305,9 @@ def test_a_suggestion_that_does_not_pass_where_it_stands_leaves_the_test_accepte
 
 def test_a_method_that_fails_in_the_class_that_is_there_gets_one_of_its_own():
     class Strict(ScriptedRunner):
-        async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=()) -> Run:
+        async def run_candidate(self, candidate: Candidate, *, hash_seed: int, **how) -> Run:
             plain = replace(candidate, name=candidate.name.rpartition("::")[2])
-            return await super().run_candidate(plain, hash_seed=hash_seed, trapped=trapped)
+            return await super().run_candidate(plain, hash_seed=hash_seed, **how)
 
         async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
             ran = await super().run_files(files)

@@ -15,8 +15,12 @@ from llm_testgen.records import (
     DiffCoverage,
     Ending,
     Inline,
+    Label,
+    Mutant,
     Outcome,
     Placement,
+    Proof,
+    Regression,
     Run,
     Skip,
     TestFile,
@@ -27,6 +31,7 @@ from llm_testgen.reporting import (
     coverage_figures,
     file_records,
     inline_records,
+    regression_records,
     skip_records,
     suggestion_records,
     target_records,
@@ -38,13 +43,26 @@ GAINED = {"src/pkg/mod.py": frozenset({2, 1})}
 TEST = "tests/test_mod.py"
 BEFORE = "import os\r\n\ud7ff = '\U0001f600'\n".replace("\ud7ff", "x")
 AFTER = f"{BEFORE}def test_it():\n    pass\n"
+PATH = "src/pkg/mod.py"
 INLINE = "import os\nx = '\U0001f600'\n\n\ndef test_it():\n    pass"
+
+
+def mutant(line: int, before: str = "<", after: str = "<=") -> Mutant:
+    return Mutant(changed_method().method, line, "comparison", before, after, "def double(x): ...")
+
+
+PROOF = Proof(killed=(mutant(1),), survived=(mutant(2),), idle=("assert True",))
+
+
+def told(line: int) -> dict[str, object]:
+    """A mutant as the proposal holds it."""
+    return {"path": PATH, "line": line, "operator": "comparison", "before": "<", "after": "<="}
 
 
 def verdict(outcome: Outcome, target: ChangedMethod | None = None, **fields) -> Verdict:
     gained = GAINED if outcome in {Outcome.ACCEPTED, Outcome.UNCONFIRMED} else {}
-    candidate = Candidate(reply("the reply", target), "test_it", "def test_it():\n    pass\n", ("mended",))
-    return Verdict(candidate, outcome, gained=gained, **fields)
+    candidate = Candidate(reply("the reply", target), "test_it", "def test_it():\n    pass\n", ("mended",), ("4",))
+    return Verdict(candidate, outcome, gained=gained, **{"proof": PROOF, "label": Label.PINS} | fields)
 
 
 def proposal(*verdicts: Verdict) -> Proposal:
@@ -72,6 +90,7 @@ def proposal(*verdicts: Verdict) -> Proposal:
         funnel=funnel(3, verdicts),
         usage=usage_record(Usage(10, 20, 1.23456), 7.00049),
         notes=("a note",),
+        regressions=regression_records([Regression(verdict(Outcome.FAILING).candidate, "assert x", "1", "2", "y")]),
     )
 
 
@@ -99,7 +118,7 @@ def test_a_proposal_survives_being_written_and_read():
 
 
 def test_a_proposal_says_its_version():
-    assert json.loads(proposal().model_dump_json())["version"] == 2
+    assert json.loads(proposal().model_dump_json())["version"] == 3
 
 
 def test_a_verdict_is_told_whole():
@@ -112,8 +131,8 @@ def test_a_verdict_is_told_whole():
     target = changed_method()
     answer = replace(reply("the reply"), prompt=prompt(target, attempt=2), model="m")
     gained = {"b.py": frozenset({3, 1}), "a.py": frozenset({2})}
-    candidate = Candidate(answer, "TestIt::test_it", "code", ("one", "two"))
-    record = verdict_record(Verdict(candidate, Outcome.FLAKY, "passed, then: x", gained, runs))
+    candidate = Candidate(answer, "TestIt::test_it", "code", ("one", "two"), ("1", "2"))
+    record = verdict_record(Verdict(candidate, Outcome.FLAKY, "passed, then: x", gained, runs, PROOF, Label.HARDENS))
     assert record.model_dump() == {
         "target": "src/pkg/mod.py::double",
         "name": "TestIt::test_it",
@@ -126,6 +145,11 @@ def test_a_verdict_is_told_whole():
         "runs": (Ending.PASSED, Ending.TIMEOUT, Ending.PASSED, Ending.PASSED),
         "model": "m",
         "seconds": 1.001,
+        "observed": ("1", "2"),
+        "killed": (told(1),),
+        "survived": (told(2),),
+        "idle": ("assert True",),
+        "label": Label.HARDENS,
     }
     assert list(record.gained) == ["a.py", "b.py"]
 
@@ -137,6 +161,25 @@ def test_a_test_that_never_passed_took_no_time():
 def test_a_reply_that_rambles_is_cut():
     long = replace(verdict(Outcome.UNPARSABLE), candidate=Candidate(reply("x"), "", "x" * 200_000))
     assert len(verdict_record(long).code) == 100_000
+
+
+def test_a_verdict_that_did_not_come_so_far_has_no_proof():
+    record = verdict_record(Verdict(Candidate(reply("x"), "test_it", "code"), Outcome.BROKEN))
+    assert (record.observed, record.killed, record.survived, record.idle, record.label) == ((), (), (), (), None)
+
+
+def test_a_possible_regression_is_told_with_both_values():
+    candidate = Candidate(reply("x"), "test_it", "x" * 200_000)
+    (record,) = regression_records([Regression(candidate, "assert f() == 1", "1", "2", "AssertionError: 2 != 1")])
+    assert record.model_dump() == {
+        "target": "src/pkg/mod.py::double",
+        "name": "test_it",
+        "code": "x" * 100_000,
+        "assertion": "assert f() == 1",
+        "expected": "1",
+        "actual": "2",
+        "reason": "AssertionError: 2 != 1",
+    }
 
 
 def test_targets_are_told_with_their_lines_in_order():
@@ -222,7 +265,7 @@ def test_every_filter_of_the_funnel_lets_through_no_more_than_the_one_before():
     assert found.accepted == 2
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, 1.5])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, "3", None, 2.5])
 def test_another_version_is_refused(version):
     assert refused_at(document(version=version)) == {"version"}
 
@@ -237,6 +280,9 @@ def test_another_version_is_refused(version):
         "usage__extra",
         "suggestions__0__extra",
         "inline__0__extra",
+        "verdicts__0__killed__0__extra",
+        "verdicts__0__survived__0__extra",
+        "regressions__0__extra",
     ],
 )
 def test_unknown_keys_are_refused_everywhere(place):
@@ -245,7 +291,15 @@ def test_unknown_keys_are_refused_everywhere(place):
 
 @pytest.mark.parametrize(
     "place",
-    ["targets__0__path", "skipped__0__path", "files__0__path", "suggestions__0__path", "inline__0__path"],
+    [
+        "targets__0__path",
+        "skipped__0__path",
+        "files__0__path",
+        "suggestions__0__path",
+        "inline__0__path",
+        "verdicts__0__killed__0__path",
+        "verdicts__0__survived__0__path",
+    ],
 )
 @pytest.mark.parametrize(
     "path",
@@ -320,6 +374,25 @@ def test_paths_of_gained_lines_are_checked_too(path):
         ("notes", ["x"] * 100_001),
         ("verdicts__0__runs", ["passed"] * 1_001),
         ("verdicts__0__repairs", ["x"] * 1_001),
+        ("verdicts__0__label", "splendid"),
+        ("verdicts__0__observed", ["x"] * 1_001),
+        ("verdicts__0__observed", ["x" * 20_001]),
+        ("verdicts__0__idle", ["x"] * 1_001),
+        ("verdicts__0__idle", ["x" * 20_001]),
+        ("verdicts__0__killed", [told(1)] * 1_001),
+        ("verdicts__0__survived", [told(1)] * 1_001),
+        ("verdicts__0__killed__0__line", 0),
+        ("verdicts__0__killed__0__line", 10**13),
+        ("verdicts__0__survived__0__operator", "x" * 20_001),
+        ("verdicts__0__survived__0__before", "x" * 20_001),
+        ("verdicts__0__survived__0__after", "x" * 20_001),
+        ("regressions__0__target", "x" * 20_001),
+        ("regressions__0__name", "x" * 20_001),
+        ("regressions__0__code", "x" * 100_001),
+        ("regressions__0__assertion", "x" * 20_001),
+        ("regressions__0__expected", "x" * 20_001),
+        ("regressions__0__actual", "x" * 20_001),
+        ("regressions__0__reason", "x" * 20_001),
         ("verdicts__0__gained", {f"{number}.py": [1] for number in range(100_001)}),
         ("verdicts__0__seconds", -0.1),
         ("verdicts__0__seconds", float("nan")),
@@ -445,7 +518,7 @@ def test_no_line_is_replaced_by_two_inline_suggestions(start, refused):
         assert len(Proposal.model_validate(data).inline) == 2
 
 
-@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 2}', "{" * 5000])
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"version": 3}', "{" * 5000])
 def test_what_is_no_proposal_is_refused(text):
     assert refused_at(text)
 

@@ -11,6 +11,7 @@ import pytest
 
 from llm_testgen.cli import main
 from llm_testgen.commands import output
+from llm_testgen.commands.named import class_command, method_command
 from llm_testgen.commands.propose import propose
 
 ROOT = Path(__file__).parents[1]
@@ -39,10 +40,26 @@ def test_every_command_is_of_a_kind_that_is_checked():
     assert others == ["pip install '.[local]'"]
 
 
+def options_of(command: click.Command) -> set[str]:
+    return {option.opts[0] for option in command.params if isinstance(option, click.Option)}
+
+
+def listed_options(heading: str) -> list[str]:
+    """The options in the table of a section."""
+    _, _, rest = README.partition(f"\n## {heading}\n")
+    return sorted(re.findall(r"^\| `(--[a-z-]+)[^`]*` \|", rest.partition("\n## ")[0], re.MULTILINE))
+
+
 def test_the_table_of_options_is_that_of_the_command():
-    listed = re.findall(r"^\| `(--[a-z-]+)[^`]*` \|", README, re.MULTILINE)
-    known = [option.opts[0] for option in propose.params]
-    assert sorted(listed) == sorted(known)
+    assert listed_options("Use it on your change") == sorted(options_of(propose))
+
+
+@pytest.mark.parametrize("command", [class_command, method_command], ids=["class", "method"])
+def test_what_is_told_of_the_options_for_named_code_is_so(command):
+    own = options_of(command) - options_of(propose)
+    assert listed_options("Use it on code that did not change") == sorted(own)
+    assert options_of(propose) - options_of(command) == {"--base", "--head", "--target"}
+    assert "but for `--base`, `--head` and `--target`" in README
 
 
 @pytest.mark.parametrize(

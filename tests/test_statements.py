@@ -49,6 +49,16 @@ def test_a_fence_that_was_never_closed_is_read_to_the_end():
     assert texts(f"```python\n{TEST}\n") == [TEST]
 
 
+def test_a_fence_that_was_never_opened_ends_the_code_before_it():
+    assert texts(f"import os\n\n{TEST}\n```\n\nThis doubles.\n") == ["import os", TEST]
+
+
+def test_without_salvage_a_block_that_is_not_valid_holds_nothing():
+    reply = fenced(TEST) + fenced(f"{TEST}\n\ndef test_cut(:")
+    assert [piece.text for piece in pieces_of(reply, salvage=False)] == [TEST]
+    assert [piece.text for piece in pieces_of(reply)] == [TEST, TEST]
+
+
 def test_a_reply_without_a_fence_is_code_as_a_whole():
     assert texts(f"import os\n\n{TEST}\n") == ["import os", TEST]
 
@@ -199,3 +209,17 @@ def test_imports_are_grouped_sorted_and_without_repetition():
 @pytest.mark.parametrize("given", [[], ["import os"], ["import pytest"], ["import os.path"], ["import pkg.os"]])
 def test_one_group_needs_no_blank_line(given):
     assert grouped_imports(given) == given
+
+
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [
+        ("    x = 1\n    assert double(x) == [(1,", "    x = 1\n    double(x)"),
+        ("    assert double([1]) == {\n        1: 2,", "    double([1])"),
+        ("    x = double(1)\n    expected = [\n        1,", "    x = double(1)"),
+        ("    x = 1\n    assert (double(x) == [(1,", "    x = 1"),
+        ("    x = 1\n    assert double(x", "    x = 1"),
+    ],
+)
+def test_of_an_assertion_that_was_cut_off_the_value_that_it_is_about_is_kept(cut, kept):
+    assert texts(f"```python\ndef test_it():\n{cut}") == [f"def test_it():\n{kept}"]

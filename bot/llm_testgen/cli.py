@@ -41,6 +41,13 @@ class Subcommand:
 SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
     {
         "propose": Subcommand("llm_testgen.commands.propose", "propose", "Write tests for a change, and prove them."),
+        "class": Subcommand(
+            "llm_testgen.commands.named", "class_command", "Write tests for a class or function, changed or not."
+        ),
+        "method": Subcommand(
+            "llm_testgen.commands.named", "method_command", "Write tests for one method, changed or not."
+        ),
+        "evolve": Subcommand("llm_testgen.commands.evolve", "evolve", "Search for a better prompt, on your own code."),
         "publish": Subcommand(
             "llm_testgen.commands.publish", "publish_command", "Post what propose found to a pull request."
         ),
@@ -157,5 +164,5 @@ def _stdout_is_closed() -> bool:
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(*, debug: bool) -> None:
-    """Write tests for what a change of a Python project changed, and prove each by running it."""
+    """Write tests for what a change of a Python project changed, or for what you name, and prove each by running it."""
     # The option is read by CommandTable.invoke, which runs around the command.

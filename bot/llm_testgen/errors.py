@@ -37,3 +37,12 @@ class GitHubRefusedError(GitHubError):
 
 class GitHubForbiddenError(GitHubError):
     """The token may not do this, or cannot see it (401, 403, 404)."""
+
+
+def first_expected(group: BaseExceptionGroup[BaseException]) -> LlmTestgenError | None:
+    """The first error in a group of them that a person can act on."""
+    for error in group.exceptions:
+        found = first_expected(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, LlmTestgenError):
+            return found
+    return None

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from llm_testgen.index import Index
 from llm_testgen.paths import is_python, is_test
-from llm_testgen.records import ChangedMethod, Snapshot
+from llm_testgen.records import ChangedMethod, Method, Snapshot
+from llm_testgen.repairs.base import closest
 from llm_testgen.source import SourceError, parse
 from llm_testgen.stages.context import Surroundings
 from llm_testgen.stages.suggest import choose_test_path
@@ -18,7 +19,7 @@ from llm_testgen.statements import bound_names, pieces_of_module
 class ModuleNames:
     """What names mean to a test of one module."""
 
-    def __init__(self, index: Index, path: str, modules: frozenset[str], test_text: str) -> None:
+    def __init__(self, index: Index, path: str, modules: frozenset[str], test_text: str, test_path: str) -> None:
         """Look from the module at ``path``.
 
         Args:
@@ -26,10 +27,12 @@ class ModuleNames:
             path: The module's file.
             modules: Dotted names of the project's own modules.
             test_text: The test file to which its tests belong; empty when there is none yet.
+            test_path: Where that file is or will be.
         """
         self._index = index
         self._path = path
         self._modules = modules
+        self._test_path = test_path
         self._shared = {
             name: piece.text
             for piece in pieces_of_module(test_text)
@@ -54,6 +57,25 @@ class ModuleNames:
     def is_project_module(self, module: str) -> bool:
         """Whether it is one of the project's own modules."""
         return module in self._modules
+
+    def definition(self, qualname: str) -> Method | None:
+        """A definition of the module by its qualified name."""
+        return self._index.method(self._path, qualname)
+
+    def similar(self, name: str) -> str | None:
+        """The one name of the module, or else of the project, that is meant by a slip or by another case."""
+        found = closest(name, self._defined) or closest(name, self._all_defined)
+        return found if found and self.import_for(found) else None
+
+    def fixtures(self) -> tuple[str, ...]:
+        """Names of the project's fixtures that a test of the module may request."""
+        return self._index.fixtures_for(self._test_path)
+
+    @functools.cached_property
+    def _all_defined(self) -> frozenset[str]:
+        """Names of the top-level definitions of all product code."""
+        methods = self._index.methods()
+        return frozenset(one.qualname for one in methods if "." not in one.qualname and not is_test(one.path))
 
 
 class ProjectKnowledge:
@@ -87,12 +109,21 @@ class ProjectKnowledge:
 
     def names(self, target: ChangedMethod) -> ModuleNames:
         """What names mean in a changed method's module."""
-        text = self._texts.get(self._test_path(target), "").replace("\r\n", "\n")
-        return ModuleNames(self._index, target.path, self._modules, text)
+        path = self._test_path(target)
+        text = self._texts.get(path, "").replace("\r\n", "\n")
+        return ModuleNames(self._index, target.path, self._modules, text, path)
 
     def test_files(self) -> Mapping[str, str]:
         """Text of every file of the test suite at head, by path; those that are no UTF-8 are left out."""
         return self._texts
+
+    def text(self, path: str) -> str | None:
+        """Text of a Python file at head, its line ends as they are; None where it is no UTF-8."""
+        found = next((file for file in self._snapshot.files if file.path == path and is_python(path)), None)
+        try:
+            return None if found is None else self._snapshot.read(found).decode("utf-8")
+        except UnicodeDecodeError:
+            return None
 
     def _test_path(self, target: ChangedMethod) -> str:
         existing = [path for path in self._index.test_files_of(target.path) if path in self._texts]

@@ -18,6 +18,7 @@ from llm_testgen.records import (
     Inline,
     Outcome,
     Placement,
+    Regression,
     SuiteRun,
     TestFile,
     Usage,
@@ -26,6 +27,8 @@ from llm_testgen.records import (
 from llm_testgen.search import Search
 from llm_testgen.settings import Generation
 from llm_testgen.stages.assure import assure_together
+from llm_testgen.stages.compare import label
+from llm_testgen.stages.prove import find_idle
 from llm_testgen.stages.select import select
 from llm_testgen.stages.suggest import place
 from llm_testgen.tools import Tools
@@ -45,6 +48,7 @@ class Result:
         replies: How many replies the model gave.
         usage: What they cost.
         notes: What a person should know: a spent budget, a passed deadline, a server that died.
+        regressions: What held at base and does not at head.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -56,6 +60,7 @@ class Result:
     replies: int
     usage: Usage
     notes: tuple[str, ...]
+    regressions: tuple[Regression, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ async def propose(targets: Sequence[ChangedMethod], baseline: Baseline, tools: T
     search = Search(baseline, tools, settings)
     await search.run(targets)
     verdicts, accepted = select(await assure_together(search.verdicts(), tools.runner), settings.max_tests)
+    verdicts = await _described(verdicts, accepted, tools)
     confirmed = await _confirm(verdicts, accepted, baseline, tools)
     inlines = await suggest_inline(
         confirmed.placements,
@@ -104,7 +110,17 @@ async def propose(targets: Sequence[ChangedMethod], baseline: Baseline, tools: T
         replies=search.replies,
         usage=search.usage,
         notes=tuple(search.notes),
+        regressions=tuple(search.regressions()),
     )
+
+
+async def _described(verdicts: Sequence[Verdict], accepted: Sequence[int], tools: Tools) -> tuple[Verdict, ...]:
+    """The verdicts, the chosen ones with all that a reviewer is told: what they do at base, and idle assertions."""
+    described = list(verdicts)
+    for index in accepted:
+        verdict = await find_idle(verdicts[index], tools.runner)
+        described[index] = verdict if tools.base is None else await label(verdict, tools.base)
+    return tuple(described)
 
 
 async def _confirm(

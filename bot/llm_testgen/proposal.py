@@ -1,4 +1,4 @@
-"""The proposal: what a run found, as the one file that crosses to another job, version 2.
+"""The proposal: what a run found, as the one file that crosses to another job, version 3.
 
 It is read as untrusted data: sizes are bounded, unknown keys refused, paths checked, and its parts must fit together.
 """
@@ -28,8 +28,9 @@ from llm_testgen.bounds import (
     Text,
     Whole,
 )
+from llm_testgen.clauses import Contracts
 from llm_testgen.errors import UsageError
-from llm_testgen.records import Ending, Outcome, Verdict
+from llm_testgen.records import Ending, Label, Outcome, Verdict
 
 
 class CoverageFigures(Bounded):
@@ -76,6 +77,24 @@ class SkipRecord(Bounded):
     reason: Text
 
 
+class MutantRecord(Bounded):
+    """A fault that a test was tried with.
+
+    Attributes:
+        path: The file.
+        line: Its line at head where the fault begins.
+        operator: The kind of fault.
+        before: What stands there.
+        after: What stood there instead.
+    """
+
+    path: RepositoryPath
+    line: Ordinal
+    operator: Text
+    before: Text
+    after: Text
+
+
 class VerdictRecord(Bounded):
     """A verdict.
 
@@ -91,6 +110,11 @@ class VerdictRecord(Bounded):
         runs: How each of its executions ended.
         model: The model that wrote it.
         seconds: Wall-clock time of one execution that passed, the median of them; 0 if none did.
+        observed: Expected values that were taken from a run, as source.
+        killed: Faults in the lines that it covers with which it does not pass.
+        survived: Faults with which it passes all the same.
+        idle: Assertions that notice none of the faults that others notice.
+        label: What it says of the change, by what it does at base; None where that is not known.
     """
 
     target: Text
@@ -104,6 +128,33 @@ class VerdictRecord(Bounded):
     runs: Annotated[tuple[Ending, ...], FEW]
     model: Text
     seconds: Seconds
+    observed: Annotated[tuple[Text, ...], FEW] = ()
+    killed: Annotated[tuple[MutantRecord, ...], FEW] = ()
+    survived: Annotated[tuple[MutantRecord, ...], FEW] = ()
+    idle: Annotated[tuple[Text, ...], FEW] = ()
+    label: Label | None = None
+
+
+class RegressionRecord(Bounded):
+    """A test that passes at base and fails at head: a question to the author, and no test to take.
+
+    Attributes:
+        target: Id of the changed method.
+        name: The test's name.
+        code: The test as a module of its own.
+        assertion: What fails at head, in one line.
+        expected: What base gives, as source; empty where it cannot be told.
+        actual: What head gives; empty where it cannot be told.
+        reason: How it fails at head, in one line.
+    """
+
+    target: Text
+    name: Text
+    code: Code
+    assertion: Text
+    expected: Text
+    actual: Text
+    reason: Text
 
 
 class Funnel(Bounded):
@@ -192,9 +243,11 @@ class Proposal(Bounded):
         funnel: How many candidates came through each filter.
         usage: What it cost.
         notes: What a person should know.
+        regressions: What held at base and does not at head.
+        contracts: Assertions for the changed methods themselves.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     base: Commit
     head: Commit
     worktree: bool = False
@@ -209,6 +262,8 @@ class Proposal(Bounded):
     funnel: Funnel
     usage: UsageRecord
     notes: Annotated[tuple[Text, ...], MANY] = ()
+    regressions: Annotated[tuple[RegressionRecord, ...], MANY] = ()
+    contracts: Contracts = ()
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Self:

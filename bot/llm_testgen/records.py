@@ -172,6 +172,55 @@ class Mutant:
         return self.definition.path
 
 
+class Spot(StrEnum):
+    """Where a contract stands, seen from a statement of its definition."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    RETURN = "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """An assertion that a definition can hold: what must be so there whenever it runs.
+
+    Attributes:
+        definition: What it is added to.
+        spot: Where it stands. At a ``return`` it speaks of the value, which gets a name for that.
+        line: Line of the file where the statement begins that it stands at, decorators included.
+        statement: The ``assert``, in one line and without indentation.
+        name: What it calls the value that is returned; empty where it does not stand at a ``return``.
+    """
+
+    definition: Method
+    spot: Spot
+    line: int
+    statement: str
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        """File that holds it."""
+        return self.definition.path
+
+
+@dataclass(frozen=True, slots=True)
+class Upheld:
+    """A contract that held in every run, and what it proved to notice.
+
+    Attributes:
+        contract: The contract.
+        killed: Mutants that break it, and that the existing tests do not notice.
+        earlier: Mutants that break it and that existing tests notice too, if not in the place where the fault is.
+        survived: Mutants that do not break it.
+    """
+
+    contract: Contract
+    killed: tuple[Mutant, ...] = ()
+    earlier: tuple[Mutant, ...] = ()
+    survived: tuple[Mutant, ...] = ()
+
+
 class ChangeStatus(StrEnum):
     """Whether the base revision already had the method."""
 
@@ -309,6 +358,8 @@ class Context:
         items: Related methods, the most telling first.
         example: Source of the nearest existing test, empty when there is none.
         fixtures: Names of the project's fixtures that the example requests: others would tempt without helping.
+        commented: The source of ``target.method`` with comments that a model wrote, shown instead of the plain one;
+            empty for as it stands.
     """
 
     target: ChangedMethod
@@ -320,6 +371,7 @@ class Context:
     items: tuple[ContextItem, ...] = ()
     example: str = ""
     fixtures: tuple[str, ...] = ()
+    commented: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,14 +621,14 @@ class Regression:
         assertion: The assertion that fails at head, in one line.
         expected: What the test expects and base gives, as source; empty where it cannot be told.
         actual: What head gives, as source; empty where it cannot be told.
-        failure: How it fails at head.
+        reason: How it fails at head, in one line.
     """
 
     candidate: Candidate
     assertion: str
     expected: str
     actual: str
-    failure: Failure
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,15 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 from llm_testgen.bounds import DIGEST_DIGITS
+from llm_testgen.clauses import AssertRecord, ContractRecord, FaultRecord
+from llm_testgen.embedding import Insertion
 from llm_testgen.paths import printable_path
 from llm_testgen.proposal import (
     CoverageFigures,
     FileRecord,
     InlineRecord,
+    MutantRecord,
+    RegressionRecord,
     SkipRecord,
     SuggestionRecord,
     TargetRecord,
@@ -25,9 +29,12 @@ from llm_testgen.records import (
     Ending,
     Inline,
     LinesByPath,
+    Mutant,
     Placement,
+    Regression,
     Skip,
     TestFile,
+    Upheld,
     Usage,
     Verdict,
 )
@@ -75,6 +82,36 @@ def verdict_record(verdict: Verdict) -> VerdictRecord:
         runs=tuple(run.ending for run in verdict.runs),
         model=candidate.reply.model,
         seconds=round(statistics.median(passed), 3) if passed else 0.0,
+        observed=candidate.observed,
+        killed=_mutants(verdict.proof.killed),
+        survived=_mutants(verdict.proof.survived),
+        idle=verdict.proof.idle,
+        label=verdict.label,
+    )
+
+
+def _mutants(mutants: Iterable[Mutant]) -> tuple[MutantRecord, ...]:
+    return tuple(
+        MutantRecord(
+            path=mutant.path, line=mutant.line, operator=mutant.operator, before=mutant.before, after=mutant.after
+        )
+        for mutant in mutants
+    )
+
+
+def regression_records(regressions: Iterable[Regression]) -> tuple[RegressionRecord, ...]:
+    """Possible regressions as the proposal holds them."""
+    return tuple(
+        RegressionRecord(
+            target=found.candidate.target.id,
+            name=found.candidate.name,
+            code=found.candidate.code[:LONGEST_CODE],
+            assertion=found.assertion,
+            expected=found.expected,
+            actual=found.actual,
+            reason=found.reason,
+        )
+        for found in regressions
     )
 
 
@@ -111,6 +148,42 @@ def inline_records(inlines: Iterable[Inline], placements: Iterable[Placement]) -
             text=inline.text,
         )
         for inline in inlines
+    )
+
+
+def contract_records(
+    insertions: Iterable[Insertion], upheld: Iterable[Upheld], model: str
+) -> tuple[ContractRecord, ...]:
+    """Contracts as the proposal holds them, those of one place together; all of them are among the upheld ones."""
+    proofs = {one.contract: one for one in upheld}
+    return tuple(
+        ContractRecord(
+            target=piece.contracts[0].definition.id,
+            path=piece.path,
+            start=piece.start,
+            line=piece.line,
+            before=piece.before,
+            text=piece.text,
+            asserts=tuple(_assert_record(proofs[contract]) for contract in piece.contracts),
+            model=model,
+        )
+        for piece in insertions
+    )
+
+
+def _assert_record(upheld: Upheld) -> AssertRecord:
+    return AssertRecord(
+        text=upheld.contract.statement,
+        killed=_faults(upheld.killed),
+        earlier=_faults(upheld.earlier),
+        survived=_faults(upheld.survived),
+    )
+
+
+def _faults(mutants: Iterable[Mutant]) -> tuple[FaultRecord, ...]:
+    return tuple(
+        FaultRecord(line=mutant.line, operator=mutant.operator, before=mutant.before, after=mutant.after)
+        for mutant in mutants
     )
 
 

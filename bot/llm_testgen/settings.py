@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from llm_testgen.repairs.base import ALL_REPAIRS, RepairKind
+
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """How tests are asked for and judged.
 
     Attributes:
-        attempts: Prompts per changed method at most, the first included.
+        attempts: Prompts per changed method, the first included: what one does not need another may have.
         temperature: Of the model; 0 for its likeliest reply.
         seed: Of the model's sampling; None leaves it to the server.
         context_tokens: Tokens that related code may take in a prompt.
@@ -20,6 +22,9 @@ class Generation:
         deadline: Seconds after which no more is asked or tried; None for no limit.
         repeats: How often a test must pass again before it counts as stable.
         repairs: Repairs of one candidate at most.
+        repairing: The families of repairs that are tried.
+        mutants: Faults that one test is tried with at most; 0 for no proof by mutants.
+        asserting: Whether a test must notice one of them; a smoke test need not.
     """
 
     attempts: int = 2
@@ -32,3 +37,6 @@ class Generation:
     deadline: float | None = None
     repeats: int = 2
     repairs: int = 6
+    repairing: frozenset[RepairKind] = ALL_REPAIRS
+    mutants: int = 10
+    asserting: bool = True

@@ -142,6 +142,29 @@ def definition_start(node: DefinitionNode) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
 
 
+def single_definition(source: str) -> DefinitionNode | None:
+    """The one definition that a source holds, indented or not; None when it holds anything else.
+
+    Its lines count as the source's.
+    """
+    text, before = in_block(source)
+    try:
+        body = parse_tree(text).body
+    except SourceError:
+        return None
+    if before and len(body) == 1 and isinstance(body[0], ast.If):
+        body = body[0].body
+    if len(body) != 1 or not isinstance(body[0], DefinitionNode):
+        return None
+    ast.increment_lineno(body[0], -before)
+    return body[0]
+
+
+def in_block(source: str) -> tuple[str, int]:
+    """A source that can be parsed although it is indented, and by how many lines it has become longer."""
+    return (f"if True:\n{source}", 1) if source[:1].isspace() else (source, 0)
+
+
 def signature(node: DefinitionNode) -> str:
     """The header of a definition in one line, without decorators and colon."""
     if isinstance(node, ast.ClassDef):

@@ -15,8 +15,12 @@ _FENCE = re.compile(r"^(?P<indent>[ \t]*)(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^
 _THINKING = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 # A new top-level statement begins at a line that starts with a letter, an underscore or a decorator.
 _STATEMENT_START = re.compile(r"[A-Za-z_@]")
+_ASSERTION = re.compile(r"(?P<indentation>[ \t]+)assert (?P<actual>.*[)\]\w]) == \S")
+_TEST_START = re.compile(r"^(?:async )?def test", re.MULTILINE)
 _DIFF_ADDED = re.compile(r"^\+(?!\+\+)", re.MULTILINE)
 _MOST_JOINED_CHUNKS = 12
+_MOST_FAULTS = 6
+_TAB = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +46,16 @@ class Piece:
         return Piece(parse_tree(text).body[0], text)
 
 
-def pieces_of(reply: str) -> tuple[Piece, ...]:
-    """The top-level statements of all the Python in a reply, in order; what cannot be parsed is left out."""
+def pieces_of(reply: str, *, salvage: bool = True) -> tuple[Piece, ...]:
+    """The top-level statements of all the Python in a reply, in order; what cannot be parsed is left out.
+
+    Args:
+        reply: What a model answered.
+        salvage: Take what can be parsed out of a block that cannot as a whole.
+    """
     reply = _THINKING.sub("", reply).replace("\r\n", "\n").replace("\ufeff", "")
-    return tuple(piece for block in _blocks(reply) for piece in _pieces(block))
+    blocks = (block for block in _blocks(reply) if salvage or _parses(block))
+    return tuple(piece for block in blocks for piece in _pieces(block))
 
 
 def pieces_of_module(code: str) -> tuple[Piece, ...]:
@@ -80,14 +90,21 @@ def _blocks(reply: str) -> list[str]:
     """The fenced blocks of a reply, an unclosed last one included; the whole reply when there is no fence."""
     blocks: list[str] = []
     current: list[str] | None = None
+    outside: list[str] = []
     closing = ""
     diff = False
     for line in reply.split("\n"):
         fence = _FENCE.match(line)
         if current is None:
-            if fence:
-                current, closing = [], fence["marks"]
+            if fence and not fence["info"].strip() and _TEST_START.search("\n".join(outside)):
+                # The fence at the beginning is missing: this one is the end.
+                blocks.append(_block(outside, diff=False))
+                outside = []
+            elif fence:
+                current, closing, outside = [], fence["marks"], []
                 diff = fence["info"].strip().lower() in {"diff", "patch"}
+            else:
+                outside.append(line)
         elif fence and fence["marks"].startswith(closing) and not fence["info"].strip():
             blocks.append(_block(current, diff=diff))
             current = None
@@ -142,7 +159,7 @@ def _salvage(block: str) -> Iterator[Piece]:
                 position += count
                 break
         else:
-            yield from _cut(chunks[position])
+            yield from _without_faults(chunks[position]) or _cut(chunks[position])
             position += 1
 
 
@@ -156,11 +173,48 @@ def _chunks(block: str) -> list[str]:
     return ["\n".join(chunk) for chunk in chunks]
 
 
+def _without_faults(chunk: str) -> list[Piece]:
+    """The definition of a chunk in whose middle a few lines are no Python, without them or moved; none if it is not so.
+
+    A fault in the last line is left to the cut: what stands there was to go on.
+    """
+    lines = chunk.expandtabs(_TAB).rstrip().split("\n")
+    for _ in range(_MOST_FAULTS):
+        fault = _fault("\n".join(lines))
+        if fault is None:
+            pieces = list(_pieces("\n".join(lines)))
+            return pieces if len(pieces) == 1 and isinstance(pieces[0].node, DefinitionNode) else []
+        number = fault.lineno or 0
+        if not 1 < number < len(lines):
+            return []
+        before = next((line for line in reversed(lines[: number - 1]) if line.strip()), "")
+        if isinstance(fault, IndentationError) and not before.rstrip().endswith(":"):
+            indentation = before[: len(before) - len(before.lstrip())]
+            lines[number - 1] = indentation + lines[number - 1].lstrip()
+        elif isinstance(fault, IndentationError):
+            return []
+        else:
+            del lines[number - 1]
+    return []
+
+
+def _fault(text: str) -> SyntaxError | None:
+    try:
+        parse_tree(text)
+    except SourceError as error:
+        return error.__cause__ if isinstance(error.__cause__, SyntaxError) else SyntaxError(str(error))
+    return None
+
+
 def _cut(chunk: str) -> Iterator[Piece]:
     """The longest beginning of a chunk that is a whole definition."""
     lines = chunk.rstrip().split("\n")
-    for end in range(len(lines) - 1, 1, -1):
+    for end in range(len(lines) - 1, 0, -1):
         text = "\n".join(lines[:end]).rstrip()
+        # Of an only assertion that was cut off in the value that it expects, the other side is whole.
+        begun = None if "assert" in text else _ASSERTION.match(lines[end])
+        longer = f"{text}\n{begun['indentation']}{begun['actual']}" if begun else ""
+        text = longer if longer and _parses(longer) else text
         if _parses(text):
             pieces = list(_pieces(text))
             if pieces and isinstance(pieces[0].node, DefinitionNode):

@@ -9,6 +9,7 @@ from typing import Protocol
 from llm_testgen.edges.models import Model
 from llm_testgen.records import ChangedMethod, Reply, Verdict
 from llm_testgen.runner.base import Runner
+from llm_testgen.runner.lazy import LazyRunner
 from llm_testgen.stages.context import Surroundings
 from llm_testgen.stages.extract import Names
 from llm_testgen.stages.prompt import Templates
@@ -25,6 +26,9 @@ class Knowledge(Protocol):
 
     def test_files(self) -> Mapping[str, str]:
         """Text of every test file at head, by path."""
+
+    def text(self, path: str) -> str | None:
+        """Text of a Python file at head, as it stands there; None where it is no UTF-8."""
 
 
 class Observer(Protocol):
@@ -45,10 +49,20 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the pipeline works with."""
+    """What the pipeline works with.
+
+    Attributes:
+        knowledge: What the index tells.
+        model: What writes tests.
+        runner: What executes them at head.
+        templates: What prompts are made from.
+        observer: Who hears of it.
+        base: What executes them at base; None where there is no base to compare with.
+    """
 
     knowledge: Knowledge
     model: Model
     runner: Runner
     templates: Templates
     observer: Observer
+    base: LazyRunner | None = None

@@ -51,6 +51,12 @@ def test_the_results_of_an_earlier_run_are_gone_before_the_next_one(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"session.sqlite"}
 
 
+def test_they_stay_where_they_are_to_be_kept(tmp_path):
+    (tmp_path / "proposal.json").write_text("old")
+    output_folder(tmp_path, keep=True)
+    assert (tmp_path / "proposal.json").read_text() == "old"
+
+
 def test_a_gitignore_that_is_there_is_left_as_it_is(tmp_path):
     (tmp_path / ".gitignore").write_text("mine\n")
     output_folder(tmp_path)

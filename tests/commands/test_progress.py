@@ -83,6 +83,14 @@ def test_every_step_is_a_line_where_there_is_no_terminal():
     ]
 
 
+def test_what_a_test_executes_is_called_what_it_is():
+    console = Console(file=StringIO(), width=80)
+    with open_progress(console, "line") as progress:
+        progress.judged(verdict(Outcome.ACCEPTED, gained=1))
+        progress.judged(verdict(Outcome.ACCEPTED, gained=3))
+    assert shown(console).splitlines() == ["  ✓ test_it: 1 more line", "  ✓ test_it: 3 more lines"]
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_long_lines_are_not_wrapped_in_a_log(width):
     reason = "word " * 100

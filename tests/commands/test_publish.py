@@ -7,6 +7,7 @@ import time
 import pytest
 from click.testing import CliRunner
 from tests.commands.publishing_scene import NUMBER, TESTS
+from tests.delivery.samples import regression
 from tests.github.faults import Fault
 
 from llm_testgen.cli import main
@@ -73,6 +74,17 @@ def test_a_dry_run_says_what_would_be_posted(scene, publish):
     assert result.stdout.splitlines()[0] == "dry-run"
     assert f"{TESTS}:{scene.proposal.inline[0].line}" in result.stdout
     assert scene.fake.writes == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_a_possible_regression_is_told(scene, publish, path, arguments):
+    proposal = scene.proposal.model_copy(update={"regressions": (regression(),)})
+    path.write_text(proposal.model_dump_json())
+    assert "  1 possible regression, asked about in the summary\n" in publish(*arguments).stdout
+
+
+def test_without_a_possible_regression_none_is_told(publish):
+    assert "regression" not in publish().stdout
 
 
 def test_options_choose_the_delivery_and_the_bound(scene, publish):

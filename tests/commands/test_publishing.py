@@ -20,6 +20,7 @@ from tests.commands.publishing_scene import (
     markers,
     open_scene,
 )
+from tests.delivery.samples import regression
 
 from llm_testgen.commands.publishing import Origin, Status
 from llm_testgen.delivery.markers import summary_marker
@@ -232,6 +233,43 @@ def without_tests(proposal):
 def test_a_run_that_found_nothing_says_nothing_unasked(scene):
     done = scene.publish(without_tests(scene.proposal))
     assert (done.status, done.url) == (Status.NO_TESTS, "")
+    assert scene.fake.writes == []
+
+
+def with_regression(proposal):
+    """The same run, had a test passed at base and failed at head."""
+    return proposal.model_copy(update={"regressions": (regression(target=GRADE),)})
+
+
+@pytest.mark.parametrize("delivery", [Delivery.REVIEW, Delivery.SUMMARY])
+def test_a_possible_regression_is_asked_about_even_if_there_is_no_test(scene, delivery):
+    proposal = with_regression(without_tests(scene.proposal))
+    done = scene.publish(proposal, Rules(delivery))
+    assert (done.status, scene.wrote()) == (Status.NO_TESTS, ["POST comments"])
+    assert "#issuecomment-" in done.url
+    assert "### llm-testgen: 1 possible regression; no test to propose" in scene.summary()
+    assert "base gives `'5 B'`, head gives `'5 Bytes'`. Is this meant?" in scene.summary()
+    scene.publish(proposal, Rules(delivery))
+    assert scene.wrote() == ["POST comments"]
+
+
+def test_a_possible_regression_is_asked_about_once_and_never_suggested(scene):
+    scene.publish(with_regression(scene.proposal))
+    assert scene.is_posted_once()
+    assert scene.sent().count("Is this meant?") == 1
+    assert "Is this meant?" in scene.summary()
+    assert all("test_size" not in comment["body"] for comment in scene.comments())
+
+
+def test_a_possible_regression_that_is_gone_is_not_asked_about_any_more(scene):
+    scene.publish(with_regression(without_tests(scene.proposal)))
+    scene.publish(without_tests(scene.proposal))
+    assert "regression" not in scene.summary()
+
+
+@pytest.mark.parametrize(("rules", "dry_run"), [(RULES, True), (Rules(Delivery.NONE), False)])
+def test_a_dry_run_and_delivery_none_ask_nothing(scene, rules, dry_run):
+    assert scene.publish(with_regression(scene.proposal), rules, dry_run=dry_run).status is Status.DRY_RUN
     assert scene.fake.writes == []
 
 

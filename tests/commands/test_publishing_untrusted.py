@@ -19,6 +19,7 @@ from llm_testgen.errors import UsageError
 from llm_testgen.proposal import read_proposal
 
 SECRET = "correct-horse/battery+staple"  # noqa: S105 - what a test must not give away
+REGRESSION = ("target", "name", "code", "assertion", "expected", "actual", "reason")
 HOSTILE_TEXTS = [
     "```\n</details>\n# pwned",
     "@everyone ![x](https://evil.example/x.png)",
@@ -144,7 +145,10 @@ def test_hostile_text_stays_inside_code(scene, text):
     quoted = json.dumps(text)
     data = document(scene, inline=[], notes=[text], skipped=[{"path": "a.py", "qualname": text, "reason": text}])
     data["suggestions"][0]["pieces"] = [f"def test_hostile():\n    assert {quoted}\n    '''\n{text}\n    '''"]
-    data["verdicts"][data["suggestions"][0]["verdict"]]["repairs"] = [text]
+    mutant = {"path": "a.py", "line": 1, "operator": text, "before": text, "after": text}
+    proof = {"repairs": [text], "observed": [text], "idle": [text], "killed": [mutant], "survived": [mutant]}
+    data["verdicts"][data["suggestions"][0]["verdict"]] |= proof
+    data["regressions"] = [dict.fromkeys(REGRESSION, text)]
     proposal = parsed(data)
     assert scene.publish(proposal).status is Status.POSTED
     page = scene.page()
@@ -210,7 +214,7 @@ def test_a_proposal_of_more_than_32_mib_is_not_read(tmp_path):
         b"null",
         b'"\\ud800"',
         b"{}",
-        b'{"version": 2, "version": 3}',
+        b'{"version": 3, "version": 4}',
     ],
     ids=["empty", "deep", "deep object", "deep note", "bytes", "null", "surrogate", "nothing", "twice"],
 )
@@ -223,7 +227,7 @@ def test_json_that_is_no_proposal_is_refused_in_one_line(tmp_path, content):
     assert len(str(raised.value)) < 500
 
 
-@pytest.mark.parametrize("version", [1, 3, "2", None, 2.5])
+@pytest.mark.parametrize("version", [1, 2, 4, "3", None, 3.5])
 def test_an_unknown_version_is_refused(made, version):
     with pytest.raises(UsageError, match="make it anew with this version of propose"):
         parsed(document(made, version=version))
@@ -290,13 +294,20 @@ def test_a_suggestion_of_several_tests_one_of_which_holds_a_secret_is_not_made(s
     assert {finding.id for finding in others} <= set(scene.shown())
 
 
-@pytest.mark.parametrize("place", ["notes", "skipped", "reason", "model"])
+@pytest.mark.parametrize("place", ["notes", "skipped", "reason", "model", "killed", "survived", "regressions"])
 def test_a_secret_anywhere_else_in_a_proposal_is_posted_nowhere(scene, place):
     data = document(scene)
     if place == "notes":
         data["notes"] = [f"the server said {SECRET}"]
     elif place == "skipped":
         data["skipped"] = [{"path": MOD, "qualname": "", "reason": f"it holds {SECRET}"}]
+    elif place == "regressions":
+        data["regressions"] = [dict.fromkeys(REGRESSION, "x") | {key: f"x = {SECRET!r}"} for key in REGRESSION]
+    elif place in {"killed", "survived"}:
+        keys = ("path", "operator", "before", "after")
+        faults = [{"path": MOD, "line": 1, "operator": "x", "before": "x", "after": "x", key: SECRET} for key in keys]
+        for verdict in data["verdicts"]:
+            verdict[place] = faults
     else:
         for verdict in data["verdicts"]:
             verdict[place] = f"it is {SECRET}"

@@ -8,11 +8,23 @@ import pytest
 from rich.console import Console
 from tests.samples import changed_method, prompt, reply
 
-from llm_testgen.commands.summary import print_summary
+from llm_testgen.commands.summary import Telling, print_summary
 from llm_testgen.proposal import CoverageFigures, Proposal, funnel
-from llm_testgen.records import Candidate, ChangedMethod, Outcome, Skip, Usage, Verdict
+from llm_testgen.records import (
+    Candidate,
+    ChangedMethod,
+    Label,
+    Mutant,
+    Outcome,
+    Proof,
+    Regression,
+    Skip,
+    Usage,
+    Verdict,
+)
 from llm_testgen.reporting import (
     file_records,
+    regression_records,
     skip_records,
     suggestion_records,
     target_records,
@@ -30,10 +42,13 @@ TRICKY = ["[red]x[/red]", "[/]", "[bold", "x[0][1]", "[link=x]"]
 def verdict(outcome: Outcome, name: str = "test_it", target: ChangedMethod = TARGET, **fields) -> Verdict:
     gained = {target.path: frozenset({3, 4, 5, 9})} if outcome in {Outcome.ACCEPTED, Outcome.UNCONFIRMED} else {}
     answer = replace(reply("text"), prompt=prompt(target))
-    candidate = Candidate(
-        answer, name, f"def {name}():\n    assert [1, 2][0] == 1  # of {name}\n", fields.pop("repairs", ())
-    )
+    code = f"def {name}():\n    assert [1, 2][0] == 1  # of {name}\n"
+    candidate = Candidate(answer, name, code, fields.pop("repairs", ()), fields.pop("observed", ()))
     return Verdict(candidate, outcome, gained=gained, **fields)
+
+
+def mutant(line: int, before: str = "<", after: str = "<=") -> Mutant:
+    return Mutant(TARGET.method, line, "comparison", before, after, "def double(x): ...")
 
 
 def proposal(*verdicts: Verdict, **changes) -> Proposal:
@@ -55,10 +70,17 @@ def proposal(*verdicts: Verdict, **changes) -> Proposal:
     return Proposal.model_validate(fields | changes)
 
 
-def summary(shown: Proposal, width: int = 80, out: Path = Path("out"), *, terminal: bool = False) -> str:
+def summary(
+    shown: Proposal,
+    width: int = 80,
+    out: Path = Path("out"),
+    *,
+    terminal: bool = False,
+    telling: Telling = Telling(),  # noqa: B008 - it cannot be changed
+) -> str:
     """What is printed; styles of a terminal are left in."""
     console = Console(file=StringIO(), width=width, force_terminal=terminal, _environ={"TERM": "xterm-256color"})
-    print_summary(console, shown, out, Path("/project"))
+    print_summary(console, shown, out, Path("/project"), telling)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -93,6 +115,58 @@ def test_accepted_tests_are_shown_with_what_they_cover_and_what_was_repaired(wid
     assert "    assert [1, 2][0] == 1  # of test_good" in output
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_a_test_proves_is_told_in_two_lines(width):
+    proof = Proof((mutant(3), mutant(4, "5", "6")), (mutant(5), mutant(6), mutant(7)), ("assert x",))
+    output = summary(proposal(verdict(Outcome.ACCEPTED, proof=proof, label=Label.PINS)), width)
+    assert (
+        "\n  2 of 5 faults noticed · fails at base: pins what this change does · assertion that noticed no fault:"
+        " `assert x`\n"
+        "  Notices `<` becoming `<=` in line 3; `5` becoming `6` in line 4. Does not notice `<` becoming `<=` in line 5;"
+        " `<` becoming `<=` in line 6, and 1 more.\n"
+    ) in output
+    assert "characterisation" not in output
+
+
+def test_what_a_test_does_at_base_is_told_without_a_fault():
+    output = summary(proposal(verdict(Outcome.ACCEPTED, label=Label.HARDENS)))
+    assert "\n  passes at base too: hardens what was there\n" in output
+    assert "faults" not in output
+
+
+def test_values_from_a_run_are_to_be_checked():
+    output = summary(proposal(verdict(Outcome.ACCEPTED, observed=("'5 B'",))))
+    assert (
+        "\n  characterisation: the expected value `'5 B'` was taken from a run, not worked out: check that it is what"
+        " you want\n"
+    ) in output
+
+
+def regressions(number: int, text: str = ""):
+    code = f"def test_double():\n    assert double(2) == 4{text}\n"
+    candidate = Candidate(reply("text"), f"test_{text}", code)
+    found = Regression(candidate, f"assert double(2) == 4{text}", f"4{text}", f"5{text}", "AssertionError")
+    return regression_records([found] * number)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_possible_regression_is_asked_about_with_both_values_and_its_test(width):
+    output = summary(proposal(regressions=regressions(1)), width)
+    assert (
+        "Possible regressions\n"
+        "? `src/pkg/mod.py::double`: `assert double(2) == 4` holds at base and fails at head: base gives `4`, head gives"
+        " `5`. Is this meant?\n"
+    ) in output
+    assert "    assert double(2) == 4" in output
+    assert "more, in" not in output
+
+
+def test_of_many_possible_regressions_the_first_are_printed():
+    output = summary(proposal(regressions=regressions(12)))
+    assert output.count("Is this meant?") == 10
+    assert "And 2 more, in proposal.json." in output
+
+
 def test_refused_tests_are_counted_and_not_shown():
     output = summary(proposal(*(verdict(Outcome.FAILING, f"test_{n}") for n in range(3)), verdict(Outcome.NO_GAIN)))
     assert "3 failing, 1 no gain" in output
@@ -102,7 +176,7 @@ def test_refused_tests_are_counted_and_not_shown():
 
 def test_only_what_there_is_is_told():
     output = summary(proposal(verdict(Outcome.ACCEPTED)))
-    for text in ("Refused", "Left out", "note:"):
+    for text in ("Refused", "Left out", "note:", "Possible", "noticed", "base"):
         assert text not in output
     assert " apply " not in summary(proposal(verdict(Outcome.FAILING)))
 
@@ -164,11 +238,45 @@ def test_a_run_in_which_nothing_was_left_to_do_is_told():
     assert "candidates" not in output
 
 
+def test_code_that_was_named_is_not_called_a_change():
+    output = summary(proposal(verdict(Outcome.ACCEPTED)), telling=Telling("src/[m].py::double"))
+    assert "Coverage of src/[m].py::double\n" in output
+    assert "Tests by method" in output
+    for word in ("Diff coverage", "changed", "nothing is left"):
+        assert word not in output
+
+
+def test_code_that_was_named_and_is_covered_already_is_told_so():
+    figures = CoverageFigures(before=100, after=100, changed_lines=4, covered_before=4, covered_after=4)
+    shown = proposal(targets=(), funnel=funnel(0, ()), coverage=figures)
+    told = "Existing tests execute every line of src/m.py::double: nothing is left to cover."
+    assert told in summary(shown, telling=Telling("src/m.py::double"))
+    assert "nothing is left" not in summary(shown)
+
+
+def test_code_that_is_printed_elsewhere_is_left_out():
+    output = summary(proposal(verdict(Outcome.ACCEPTED)), telling=Telling(code=False))
+    assert "test_it covers" in output
+    assert "def test_it" not in output
+
+
+def test_what_was_written_needs_no_patch():
+    output = summary(proposal(verdict(Outcome.ACCEPTED)), telling=Telling(written=("tests/[a].py", "tests/b.py")))
+    assert "Written: tests/[a].py, tests/b.py\n" in output
+    assert " apply " not in output
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("text", TRICKY)
 def test_names_and_reasons_are_printed_as_they_are(text, terminal):
     shown = proposal(
-        verdict(Outcome.ACCEPTED, repairs=(f"repair {text}",)),
+        verdict(
+            Outcome.ACCEPTED,
+            repairs=(f"repair {text}",),
+            observed=(f"observed {text}",),
+            proof=Proof((mutant(1, f"fault {text}"),), (), (f"idle {text}",)),
+        ),
+        regressions=regressions(1, text),
         skipped=skip_records([Skip(f"skipped/{text}.py", f"reason {text}")]),
         notes=(f"note {text}",),
     )
@@ -182,7 +290,8 @@ def test_names_and_reasons_are_printed_as_they_are(text, terminal):
         }
     )
     output = plain(summary(shown, 120, terminal=terminal))
-    for part in ("repair ", "reason ", "note ", "test_", "gained/", "skipped/", "path/", "name_"):
+    parts = ("repair ", "reason ", "note ", "test_", "gained/", "skipped/", "path/", "name_")
+    for part in (*parts, "observed ", "fault ", "idle ", "assert double(2) == 4", "gives `4", "gives `5"):
         assert f"{part}{text}" in output
 
 

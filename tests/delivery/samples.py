@@ -10,7 +10,9 @@ from llm_testgen.proposal import (
     CoverageFigures,
     FileRecord,
     InlineRecord,
+    MutantRecord,
     Proposal,
+    RegressionRecord,
     SkipRecord,
     SuggestionRecord,
     TargetRecord,
@@ -19,7 +21,7 @@ from llm_testgen.proposal import (
     funnel,
 )
 from llm_testgen.pulls import Draft, IssueComment, Pull, ReviewComment, Standing
-from llm_testgen.records import Ending, Outcome
+from llm_testgen.records import Ending, Label, Outcome
 
 BASE = "a" * 40
 HEAD = "b" * 40
@@ -57,6 +59,11 @@ class Test:
     runs: tuple[Ending, ...] = (Ending.PASSED,) * 3
     outcome: Outcome = Outcome.ACCEPTED
     reason: str = ""
+    observed: tuple[str, ...] = ()
+    killed: tuple[MutantRecord, ...] = ()
+    survived: tuple[MutantRecord, ...] = ()
+    idle: tuple[str, ...] = ()
+    label: Label | None = None
 
     @property
     def text(self) -> str:
@@ -80,7 +87,31 @@ class Test:
             runs=self.runs,
             model=self.model,
             seconds=self.seconds,
+            observed=self.observed,
+            killed=self.killed,
+            survived=self.survived,
+            idle=self.idle,
+            label=self.label,
         )
+
+
+def fault(before: str = "<", after: str = "<=", line: int = 3, path: str = SOURCE) -> MutantRecord:
+    """A fault that a test was tried with."""
+    return MutantRecord(path=path, line=line, operator="comparison", before=before, after=after)
+
+
+def regression(name: str = "test_size", **fields: str) -> RegressionRecord:
+    """A test that passes at base and fails at head."""
+    values = {
+        "target": f"{SOURCE}::size",
+        "name": name,
+        "code": f"def {name}():\n    assert size(5) == '5 B'\n",
+        "assertion": "assert size(5) == '5 B'",
+        "expected": "'5 B'",
+        "actual": "'5 Bytes'",
+        "reason": "AssertionError: assert '5 Bytes' == '5 B'",
+    }
+    return RegressionRecord(**values | fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +134,7 @@ class Rest:
     after: float = 75
     tokens: int = 0
     replies: int | None = None
+    regressions: Sequence[RegressionRecord] = ()
     head: str = field(default=HEAD)
 
 
@@ -142,6 +174,7 @@ def proposal(tests: Iterable[Test] = (), inline: Iterable[At] = (), rest: Rest |
         funnel=funnel(len(tests) if rest.replies is None else rest.replies, verdicts),
         usage=UsageRecord(tokens_in=rest.tokens, tokens_out=rest.tokens, seconds=1, total_seconds=83.4),
         notes=tuple(rest.notes),
+        regressions=tuple(rest.regressions),
     )
 
 

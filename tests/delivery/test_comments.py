@@ -12,6 +12,7 @@ from tests.delivery.samples import (
     TEST,
     At,
     Test,
+    fault,
     finding,
     findings,
     patch_of,
@@ -22,7 +23,7 @@ from llm_testgen.delivery.comments import MOST_TESTS, full_part, method_comment,
 from llm_testgen.delivery.markdown import LONGEST_BODY, unseen, visible
 from llm_testgen.delivery.markers import test_markers
 from llm_testgen.proposal import InlineRecord
-from llm_testgen.records import Ending
+from llm_testgen.records import Ending, Label
 
 ARTIFACT = "_The rest is too long for a comment: it is in the run's artifact._"
 PROVED = "**`test_it`** executes lines 3-4 of `src/shop.py`, which no test executed before, and fails when `total` is made to raise."
@@ -178,6 +179,106 @@ def test_how_a_test_was_proved_is_told(fields, said):
     assert said in proof(**fields)[1]
 
 
+A, B, C, D = fault(line=3), fault("5", "6", 4), fault("return x", "return None", 5), fault("not ", "", 6)
+SHOWN_A, SHOWN_B = "`<` becoming `<=` in line 3", "`5` becoming `6` in line 4"
+
+
+@pytest.mark.parametrize(
+    ("killed", "survived", "proved", "told"),
+    [
+        ((A,), (), "notices 1 of 1 fault put into lines that it runs.", f"Notices {SHOWN_A}."),
+        ((A, B), (), "notices 2 of 2 faults put into lines that it runs.", f"Notices {SHOWN_A}; {SHOWN_B}."),
+        (
+            (A, B, C, D),
+            (),
+            "notices 4 of 4 faults put into lines that it runs.",
+            f"Notices for example {SHOWN_A}; {SHOWN_B}; `return x` becoming `return None` in line 5.",
+        ),
+        (
+            (B,),
+            (A,),
+            "notices 1 of 2 faults put into lines that it runs.",
+            f"Notices {SHOWN_B}. Does not notice {SHOWN_A}.",
+        ),
+        (
+            (B,),
+            (D, A, C, C),
+            "notices 1 of 5 faults put into lines that it runs.",
+            f"Notices {SHOWN_B}. Does not notice `not` left out in line 6; {SHOWN_A}, and 2 more.",
+        ),
+        (
+            (),
+            (A, B),
+            "fails when `total` is made to raise, but notices no fault put into lines that it runs.",
+            f"Does not notice {SHOWN_A}; {SHOWN_B}.",
+        ),
+    ],
+)
+def test_the_faults_that_a_test_notices_are_its_proof(killed, survived, proved, told):
+    first, second, _ = proof(killed=killed, survived=survived)
+    assert first.endswith(f", which no test executed before, and {proved}")
+    assert second == told
+
+
+def test_a_test_that_notices_a_fault_is_not_said_to_need_more():
+    assert "made to raise" not in " ".join(proof(killed=(A,)))
+
+
+def test_a_fault_in_another_file_is_told_with_that_file():
+    told = proof(killed=(fault(path="src/a.py"), fault(path=f"{SOURCE}x")))[1]
+    assert told == ("Notices `<` becoming `<=` in line 3 of `src/a.py`; `<` becoming `<=` in line 3 of `src/shop.pyx`.")
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (Label.HARDENS, " · passes at base too: hardens what was there · "),
+        (Label.PINS, " · fails at base: pins what this change does · "),
+    ],
+)
+def test_what_a_test_says_of_the_change_is_told(label, said):
+    assert said in proof(label=label)[1]
+    assert "base" not in proof()[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("'5 B'",), "the expected value `'5 B'` was taken from a run, not worked out: check that it is what you want"),
+        (
+            ("1", "2"),
+            "the expected values `1`, `2` were taken from a run, not worked out: check that they are what you want",
+        ),
+        (tuple("12345"), "the expected values `1`, `2`, `3` and 2 more were taken from a run"),
+    ],
+)
+def test_expected_values_from_a_run_are_pointed_out_and_not_said_to_be_the_models(values, said):
+    lines = proof(observed=values, killed=(A,))
+    assert lines[1].startswith(f"**Characterisation:** {said}")
+    assert lines[1].endswith(". Any other value is by the model `scripted`.")
+    assert lines[2].startswith("Notices")
+    assert "expected values" not in lines[3]
+
+
+@pytest.mark.parametrize(
+    ("idle", "said"),
+    [
+        (("assert x",), " · assertion that noticed no fault: `assert x` · "),
+        (("assert x", "assert y"), " · assertions that noticed no fault: `assert x`, `assert y` · "),
+        (("assert x", "assert y", "assert z"), "no fault: `assert x`, `assert y` and 1 more · "),
+    ],
+)
+def test_assertions_that_did_nothing_are_told_where_others_did_something(idle, said):
+    assert said in proof(idle=idle, killed=(A,))[2]
+    assert "assertion" not in " ".join(proof(idle=idle, survived=(A,)))
+
+
+def test_a_proof_is_short_whatever_its_parts_are():
+    much = fault("b" * 2_000, "a" * 2_000, path="p" * 1_000)
+    lines = proof(killed=(much,) * 20, survived=(much,) * 20, observed=("v" * 2_000,) * 20, idle=("i" * 2_000,) * 20)
+    assert sum(map(len, lines)) < 2_500
+
+
 def test_what_cannot_be_seen_in_a_test_is_pointed_out():
     trojan = "def test_it():\n    assert total('\u202e \u2066# x') == '\u200b\u202e'"
     assert proof(code=trojan)[2:] == ["**It holds characters that cannot be seen: `\\u202e \\u2066 \\u200b`**"]
@@ -205,10 +306,18 @@ def test_hostile_text_acts_nowhere_in_a_comment(text):
         "repairs": (text,),
         "gained": {path: (1,)},
         "path": path,
+        **proved_by(text, path),
     }
     hostile = finding(**fields, code=f"# \u200b\n{text}", imports=(text,))
     plain = finding(
-        name="x", method="x", model="x", repairs=("x",), gained={"x": (1,)}, path="x.py", code="# \u200b\nx"
+        name="x",
+        method="x",
+        model="x",
+        repairs=("x",),
+        gained={"x": (1,)},
+        path="x.py",
+        code="# \u200b\nx",
+        **proved_by("x", "x.py"),
     )
     there, here = (rendered(method_comment([test], patch_of)) for test in (hostile, plain))
     assert there.tags == here.tags
@@ -217,6 +326,12 @@ def test_hostile_text_acts_nowhere_in_a_comment(text):
     assert not there.unbalanced
     assert visible(text) in "\n".join(there.codes)
     assert suggestion_tags(hostile, f"x4 = 4\n{text}") == suggestion_tags(plain, "x4 = 4\nx")
+
+
+def proved_by(text: str, path: str) -> dict[str, object]:
+    """A proof that has a text in every place that can hold one."""
+    mutant = fault(text, text if text.strip() else "x", path=path)
+    return {"killed": (mutant,), "survived": (mutant,), "observed": (text,), "idle": (text,), "label": Label.PINS}
 
 
 def suggestion_tags(test, text: str) -> tuple[list[str], str]:
@@ -274,6 +389,11 @@ def test_a_comment_about_the_largest_records_is_no_longer_than_github_takes(fill
             model=text,
             repairs=(text,) * 4,
             code=f"{text}{number}",
+            killed=(fault(text, text, path=path),) * 10,
+            survived=(fault(text, text, path=path),) * 10,
+            observed=(text,) * 10,
+            idle=(text,) * 10,
+            label=Label.PINS,
         )
         for number in range(MOST_TESTS)
     ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.delivery.samples import DIGEST, SOURCE, At, Rest, Test, findings, proposal
+from tests.delivery.samples import DIGEST, SOURCE, At, Rest, Test, fault, findings, proposal, regression
 
 from llm_testgen.delivery.findings import findings_of, without_secrets
 from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
@@ -97,6 +97,43 @@ def test_a_secret_in_the_name_of_a_test_is_not_told_as_that_name():
 def test_a_secret_in_what_was_repaired_withholds_the_test():
     _, withheld = findings_of(proposal([Test(repairs=("the import of x was added", f"expects {VALUE}"))]), [VALUE])
     assert withheld == ("test_it",)
+
+
+@pytest.mark.parametrize("field", ["observed", "idle"])
+def test_a_secret_in_a_proof_withholds_the_test(field):
+    made = proposal([Test(**{field: ("1", f"x == '{VALUE}'")})])
+    assert findings_of(made, [VALUE]) == ((), ("test_it",))
+
+
+@pytest.mark.parametrize("field", ["killed", "survived"])
+@pytest.mark.parametrize("place", ["before", "after", "path"])
+def test_a_fault_that_gives_a_secret_away_is_not_described_and_counts_all_the_same(field, place):
+    bad = fault().model_copy(update={place: f"a {VALUE[::-1]}"})
+    made = proposal([Test(**{field: (fault(), bad)}), Test("test_b", outcome=Outcome.VACUOUS, **{field: (fault(),)})])
+    cleaned = without_secrets(made, [VALUE])
+    kept, other = getattr(cleaned.verdicts[0], field)
+    withheld = "(withheld: it holds what looks like a secret)"
+    assert kept == fault()
+    assert (other.before, other.after, other.path, other.line) == (withheld, withheld, withheld, 3)
+    assert without_secrets(cleaned, [VALUE]) == cleaned
+    assert len(findings_of(cleaned, [VALUE])[0]) == 1
+
+
+@pytest.mark.parametrize("place", ["code", "assertion", "expected", "actual", "reason"])
+def test_of_a_possible_regression_that_holds_a_secret_no_more_is_told_than_that_there_is_one(place):
+    made = proposal(rest=Rest(regressions=[regression(**{place: f"x = {VALUE!r}"}), regression()]))
+    cleaned = without_secrets(made, [VALUE])
+    hidden = {"assertion": "(withheld: it holds what looks like a secret)"}
+    hidden |= dict.fromkeys(("code", "expected", "actual", "reason"), "")
+    assert cleaned.regressions == (regression(**hidden), regression())
+    assert without_secrets(cleaned, [VALUE]) == cleaned
+
+
+@pytest.mark.parametrize("place", ["target", "name"])
+def test_a_secret_in_the_name_of_a_possible_regression_is_not_told(place):
+    made = proposal(rest=Rest(regressions=[regression(code="x", **{place: f"a::{VALUE}"})]))
+    withheld = "(withheld: it holds what looks like a secret)"
+    assert without_secrets(made, [VALUE]).regressions == (regression(code="x", **{place: withheld}),)
 
 
 def test_secrets_may_come_one_by_one():

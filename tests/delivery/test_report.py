@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from tests.delivery.rendering import rendered
 from tests.delivery.reports import ALL_ENDS, KINDS, MARKER, RUN, comment, job, report, table
-from tests.delivery.samples import HEAD, SOURCE, TEST, Rest, Test
+from tests.delivery.samples import HEAD, SOURCE, TEST, Rest, Test, fault, regression
 
 from llm_testgen.delivery.findings import Finding
 from llm_testgen.delivery.markers import summary_marker
 from llm_testgen.delivery.plan import Place
 from llm_testgen.delivery.report import job_summary, summary_comment
 from llm_testgen.proposal import Funnel, SkipRecord
-from llm_testgen.records import Outcome
+from llm_testgen.records import Label, Outcome
 
 
 def test_the_summary_comment_tells_all_in_one_page():
@@ -28,9 +28,9 @@ def test_the_summary_comment_tells_all_in_one_page():
         f"{MARKER.line()}\n\n"
         "### llm-testgen: 1 test raises diff coverage from 50.00 % to 75.00 %\n"
         "\n"
-        "| test | id | of | executes for the first time | where |\n"
-        "|---|---|---|---|---|\n"
-        f"| `test_it` | `{test.short_id}` | `total` | `src/shop.py` 3-4 | below |\n"
+        "| test | id | of | executes for the first time | faults noticed | at base | where |\n"
+        "|---|---|---|---|---|---|---|\n"
+        f"| `test_it` | `{test.short_id}` | `total` | `src/shop.py` 3-4 |  |  | below |\n"
         "\n"
         "<details><summary><code>test_it</code> for <code>tests/test_shop.py</code></summary>\n"
         "\n"
@@ -81,6 +81,16 @@ def test_the_jobs_summary_has_every_test_a_chart_and_why_others_were_refused():
 @pytest.mark.parametrize(
     ("tests", "rest", "headline"),
     [
+        (
+            [],
+            Rest(regressions=[regression()]),
+            "1 possible regression; no test to propose, diff coverage stays at 50.00 %",
+        ),
+        (
+            [Test()],
+            Rest(regressions=[regression()] * 2),
+            "2 possible regressions; 1 test raises diff coverage from 50.00 % to 75.00 %",
+        ),
         ([], Rest(before=0, after=0), "no test to propose, diff coverage stays at 0.00 %"),
         ([ALL_ENDS[3]], Rest(before=66.666, after=66.666), "no test to propose, diff coverage stays at 66.67 %"),
         ([Test()], Rest(before=33.333, after=100), "1 test raises diff coverage from 33.33 % to 100.00 %"),
@@ -91,6 +101,97 @@ def test_the_headline_says_what_came_of_it(tests, rest, headline):
     told = report(tests, rest)
     assert comment(told).split("\n")[2] == f"### llm-testgen: {headline}"
     assert job(told).split("\n")[0] == f"## llm-testgen: {headline}"
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_possible_regression_is_a_question_with_both_values_and_its_test_folded(make):
+    page = make(report(rest=Rest(regressions=[regression()])))
+    assert (
+        "\n\n#### Possible regressions\n"
+        "\n"
+        "**`size`**: `assert size(5) == '5 B'` holds at base and fails at head: base gives `'5 B'`, head gives"
+        " `'5 Bytes'`. Is this meant?\n"
+        "\n"
+        "<details><summary>The test: <code>test_size</code></summary>\n"
+        "\n"
+        "```python\n"
+        "def test_size():\n"
+        "    assert size(5) == '5 B'\n"
+        "```\n"
+        "\n"
+        "</details>\n"
+        "\n"
+    ) in page
+    assert "suggestion" not in page
+    assert "git apply" not in page
+    assert "apply" not in page.split("\n")[-2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"expected": ""}, ": head gives `'5 Bytes'`, `AssertionError: assert '5 Bytes' == '5 B'`. Is"),
+        ({"actual": ""}, ": base gives `'5 B'`, `AssertionError: assert '5 Bytes' == '5 B'`. Is"),
+        ({"expected": "", "actual": ""}, "fails at head: `AssertionError: assert '5 Bytes' == '5 B'`. Is"),
+        ({"expected": "", "actual": "", "reason": ""}, "`assert size(5) == '5 B'` holds at base and fails at head. Is"),
+        ({"assertion": ""}, "**`size`**: `test_size` holds at base"),
+        ({"target": f"{SOURCE}::Box.size"}, "**`Box.size`**: "),
+    ],
+)
+def test_what_is_not_known_of_a_possible_regression_is_not_told(fields, told):
+    assert told in comment(report(rest=Rest(regressions=[regression(**fields)])))
+
+
+def test_a_possible_regression_without_its_test_has_nothing_folded():
+    page = rendered(comment(report(rest=Rest(regressions=[regression(code="")]))))
+    assert "details" not in page.tags
+    assert page.blocks == []
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_of_many_possible_regressions_the_first_are_told(make):
+    asked = [regression(f"test_{index}", assertion=f"assert {index}") for index in range(12)]
+    page = make(report(rest=Rest(regressions=asked)))
+    assert page.count("Is this meant?") == 10
+    assert "`assert 9`" in page
+    assert "\n\nAnd 2 more, in the run's artifact.\n\n" in page
+    assert "more" not in make(report(rest=Rest(regressions=asked[:10])))
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_the_table_says_what_each_test_notices_and_what_it_does_at_base(make):
+    tests = [
+        Test("test_a", killed=(fault(), fault(line=4)), survived=(fault(line=5),), label=Label.PINS),
+        Test("test_b", survived=(fault(),), label=Label.HARDENS, observed=("1",)),
+        Test("test_c"),
+    ]
+    rows = table(make(report(tests)), "test")
+    assert [(row[0], *row[4:6]) for row in rows] == [
+        ("`test_a`", "2 of 3", "fails"),
+        ("`test_b` (characterisation)", "0 of 1", "passes"),
+        ("`test_c`", "", ""),
+    ]
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize(
+    ("killed", "survived", "tally"),
+    [
+        ([(3,), (4,)], [(5,), ()], "2 of 3"),
+        ([(3,), (3,)], [(), ()], "1 of 1"),
+        ([(3,), ()], [(), (3,)], "1 of 1"),
+        ([(3, 3), ()], [(3,), ()], "2 of 3"),
+        ([(), ()], [(3,), (3,)], "0 of 1"),
+    ],
+)
+def test_a_fault_that_one_test_notices_counts_as_noticed_once(make, killed, survived, tally):
+    tests = [
+        Test(f"test_{index}", killed=tuple(fault(line=n) for n in one), survived=tuple(fault(line=n) for n in other))
+        for index, (one, other) in enumerate(zip(killed, survived, strict=True))
+    ]
+    tests.append(Test("test_refused", outcome=Outcome.VACUOUS, survived=(fault(line=99),)))
+    assert f"The accepted tests notice {tally} faults put into lines that they run" in make(report(tests))
+    assert "faults put into" not in make(report([Test()]))
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -158,7 +259,7 @@ def test_the_lines_that_a_test_executes_first_are_in_the_table(gained, cell):
 def test_of_many_tests_the_first_are_told(make, number, more):
     rows = table(make(report([Test(f"test_{index}") for index in range(number)], place=Place.DIFF)), "test")
     assert [row[0] for row in rows[50:]] == more
-    assert all(len(row) == 5 for row in rows)
+    assert all(len(row) == 7 for row in rows)
 
 
 def test_reasons_are_counted_and_the_first_of_each_is_told():

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tests.delivery.hostile import IN_RECORDS
 from tests.delivery.rendering import Page, rendered
 from tests.delivery.reports import KINDS, MARKER, RUN, comment, job, report, table
-from tests.delivery.samples import HEAD, PULL, SOURCE, Rest, Test, patch_of
+from tests.delivery.samples import HEAD, PULL, SOURCE, Rest, Test, fault, patch_of, regression
 
 from llm_testgen.delivery.markdown import LONGEST_BODY
 from llm_testgen.delivery.markers import SummaryMarker, summary_marker
 from llm_testgen.delivery.plan import Place
 from llm_testgen.delivery.report import Report, job_summary, skip_summary, summary_comment
-from llm_testgen.proposal import SkipRecord
-from llm_testgen.records import Outcome
+from llm_testgen.proposal import RegressionRecord, SkipRecord
+from llm_testgen.records import Label, Outcome
 
 MEBIBYTE = 1 << 20
 
@@ -28,6 +28,7 @@ ARTIFACT = "_What is too long to be shown here is in the run's artifact._"
 def of(text: str) -> Report:
     """A report that has a text in every place that can hold one."""
     path = "a/" + "".join(one for one in text if one.isprintable() and one not in "\\/")[:500] + "x.py"
+    mutant = fault(text, text if text.strip() else "x", path=path)
     tests = [
         Test(
             text,
@@ -38,12 +39,27 @@ def of(text: str) -> Report:
             imports=(text,),
             model=text or "x",
             repairs=(text,),
+            killed=(mutant,),
+            survived=(mutant,),
+            observed=(text,),
+            idle=(text,),
+            label=Label.PINS,
         ),
         Test(outcome=Outcome.FAILING, reason=text or "x"),
         Test(outcome=Outcome.NO_GAIN, reason="x", model=text or "x"),
     ]
-    rest = Rest(skipped=[SkipRecord(path=path, qualname=text or "x", reason=text)], notes=[text])
+    rest = Rest(
+        skipped=[SkipRecord(path=path, qualname=text or "x", reason=text)], notes=[text], regressions=asked(text)
+    )
     return report(tests, rest, withheld=(text, "x"))
+
+
+def asked(text: str) -> list[RegressionRecord]:
+    """Questions that have a text in every place that can hold one."""
+    some = text or "x"
+    # What is longer is not shown.
+    told = regression(text, target=text, code=some[:1_000], assertion=some, expected=some, actual=some, reason=some)
+    return [told, regression(some, code="x", assertion="", expected="", actual="", reason=some)]
 
 
 def words(page: Page, told: Report) -> str:
@@ -84,6 +100,31 @@ def test_a_reason_to_do_nothing_is_code(text):
     page = rendered(skip_summary(text))
     assert page.tags == ["h2", "p", "code"]
     assert page.outside.split() == ["llm-testgen", "did", "nothing"]
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize(("number", "size", "shown"), [(1, 100, 1), (1, 20_000, 0), (10, 100, 10), (10, 3_000, 3)])
+def test_tests_of_possible_regressions_are_shown_as_far_as_there_is_room(make, number, size, shown):
+    asked = [regression(f"test_{index}", code="#" * size) for index in range(number)]
+    page = make(report(rest=Rest(regressions=asked)))
+    assert page.count("Is this meant?") == number
+    assert [language for language, _ in rendered(page).blocks] == ["python"] * shown
+    assert (ARTIFACT in page) is (shown < number)
+
+
+@pytest.mark.parametrize("make", KINDS)
+def test_a_test_that_is_too_long_leaves_room_for_the_next_one(make):
+    asked = [regression("test_long", code="#" * 20_000), regression("test_short", code="x")]
+    page = rendered(make(report(rest=Rest(regressions=asked))))
+    assert page.blocks == [("python", "x\n")]
+
+
+@pytest.mark.parametrize("length", range(54_000, 56_500, 97))
+def test_questions_leave_tests_no_more_room_than_there_is(length):
+    told = report([Test()], Rest(regressions=[regression(code="#" * 9_000)] * 2))
+    body = summary_comment(told, MARKER.line(), lambda _: "x" * length)
+    assert len(body) <= LONGEST_BODY
+    assert not rendered(body).unbalanced
 
 
 def sizes(number: int, size: int, unit: str = "#") -> Report:
@@ -158,6 +199,11 @@ def largest(filling: str) -> tuple[Report, Mapping[str, str]]:
             model=f"{number}{text}",
             repairs=(text,) * 4,
             code=f"{text}{number}",
+            killed=(fault(text, text, path=path),) * 10,
+            survived=(fault(text, text, path=path),) * 10,
+            observed=(text,) * 10,
+            idle=(text,) * 10,
+            label=Label.HARDENS,
         )
         for number in range(60)
     ]
@@ -167,7 +213,16 @@ def largest(filling: str) -> tuple[Report, Mapping[str, str]]:
         for outcome in Outcome
         if outcome is not Outcome.ACCEPTED
     ]
-    rest = Rest(skipped=[SkipRecord(path=path, qualname=text, reason=text)] * 100, notes=[text] * 100, tokens=10**12)
+    questions = [
+        regression(text, target=text, code=text * 2, assertion=text, expected=text, actual=text, reason=text),
+        regression(text, target=text, code=text, assertion=text, expected=text, actual="", reason=text),
+    ]
+    rest = Rest(
+        skipped=[SkipRecord(path=path, qualname=text, reason=text)] * 100,
+        notes=[text] * 100,
+        tokens=10**12,
+        regressions=questions * 50,
+    )
     told = report(
         [*accepted, *refused], rest, withheld=(text,) * 100, run=RUN, notes=tuple(f"`{'x' * 500}`" for _ in range(50))
     )

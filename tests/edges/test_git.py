@@ -693,3 +693,39 @@ class TestHunks:
     def test_a_revision_that_is_not_there_is_refused(self, project: Project):
         with pytest.raises(UsageError, match="unknown revision"):
             Repository.open(project.root).hunks("nowhere", "HEAD")
+
+
+class TestWholeFiles:
+    def test_every_line_of_those_that_are_named_was_added(self, project: Project):
+        project.write("pkg/a.py", "A = 1\n\nB = 2\n")
+        project.write("pkg/b.py", "")
+        head = project.commit()
+        repository = Repository.open(project.root)
+        files = repository.whole_files(repository.snapshot(head), {"pkg/a.py", "pkg/b.py", "pkg/none.py"})
+        assert [(file.path, file.status, file.old, file.new) for file in files] == [
+            ("pkg/a.py", FileStatus.ADDED, b"", b"A = 1\n\nB = 2\n"),
+            ("pkg/b.py", FileStatus.ADDED, b"", b""),
+        ]
+        assert [file.added_lines for file in files] == [frozenset({1, 2, 3}), frozenset()]
+
+    def test_attributes_are_those_of_the_same_tree(self, project: Project):
+        project.write(".gitattributes", "pkg/m.py linguist-generated\n")
+        head = project.commit()
+        project.write(".gitattributes", "pkg/m.py linguist-vendored -linguist-generated\n")
+        project.write("pkg/m.py", "X = 1\r\nY = 2\r\n")
+        repository = Repository.open(project.root)
+        committed = one(repository.whole_files(repository.snapshot(head), {"pkg/m.py"}))
+        assert (committed.generated, committed.vendored) == (True, False)
+        present = one(repository.whole_files(repository.worktree_snapshot(), {"pkg/m.py"}, worktree=True))
+        assert (present.generated, present.vendored, present.added_lines) == (False, True, frozenset({1, 2}))
+
+    def test_a_file_is_uncommitted_while_it_differs_from_head(self, project: Project):
+        repository = Repository.open(project.root)
+        assert not repository.is_uncommitted("pkg/m.py")
+        project.write("pkg/m.py", "X = 2\n")
+        assert repository.is_uncommitted("pkg/m.py")
+        project.git("add", "--all")
+        assert repository.is_uncommitted("pkg/m.py")
+        project.commit()
+        project.delete("pkg/m.py")
+        assert repository.is_uncommitted("pkg/m.py")

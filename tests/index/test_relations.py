@@ -129,3 +129,12 @@ def test_a_guess_from_a_file_that_imports_the_module_comes_first(indexed):
         }
     )
     assert [m.id for m in index.callers_by_name("m.py", "A.go")] == ["b.py::g", "a.py::f"]
+
+
+def test_the_bases_of_a_class_come_in_the_order_in_which_python_looks_into_them(indexed):
+    index = indexed(FILES)
+    assert [cls.id for cls in index.bases("src/shop/cart.py", "Novel")] == [
+        "src/shop/cart.py::Book",
+        "src/shop/base.py::Item",
+    ]
+    assert index.bases("src/shop/base.py", "Item") == index.bases("src/shop/base.py", "Nothing") == ()

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.samples import changed_method
 
-from llm_testgen.records import Detail, RelatedMethod, Relation
+from llm_testgen.recipe import Choice, Recipe
+from llm_testgen.records import Detail, Method, MethodKind, RelatedMethod, Relation
 from llm_testgen.source import parse
 from llm_testgen.stages.context import Surroundings, build_context, class_outline, import_line
 
@@ -128,3 +131,41 @@ def test_only_fixtures_that_the_example_requests_are_passed_on():
 )
 def test_the_import_line_binds_what_a_test_can_call(source, qualname, module, expected):
     assert import_line(changed_method(source, qualname), module) == expected
+
+
+def near(name: str, lines: int) -> Method:
+    source = f"def {name}():\n" + "    assert step()\n" * lines
+    return Method("tests/test_mod.py", name, MethodKind.FUNCTION, 1, lines + 1, f"def {name}()", "", source.rstrip())
+
+
+def example_of(recipe: Recipe, budget: int = 1000):
+    tests = (near("test_a", 3), near("test_b", 1), near("test_c", 2))
+    return build_context(TARGET, Surroundings("pkg.mod", (), tests, (), "tests/test_mod.py"), budget, recipe).example
+
+
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [
+        (Recipe(), ["test_a"]),
+        (Recipe(examples=0), []),
+        (Recipe(examples=2), ["test_a", "test_b"]),
+        (Recipe(examples=2, choice=Choice.SHORTEST), ["test_b", "test_c"]),
+        (Recipe(examples=3, example_share=0.03), ["test_a"]),
+        (Recipe(examples=3, example_share=0), []),
+    ],
+)
+def test_a_recipe_chooses_the_examples(recipe, names):
+    assert re.findall(r"test_\w", example_of(recipe)) == names
+
+
+def test_a_recipe_chooses_which_related_code_is_shown():
+    entries = (related("helper"), related("Box", Relation.CLASS), related("long", Relation.CALLER))
+    around = Surroundings("pkg.mod", entries, (), (), "tests/test_mod.py")
+    made = build_context(TARGET, around, 1000, Recipe(context=(Relation.CALLEE, Relation.CALLER)))
+    assert [item.related.relation for item in made.items] == [Relation.CALLEE, Relation.CALLER]
+
+
+def test_a_recipe_without_bodies_shows_signatures():
+    around = Surroundings("pkg.mod", (related("helper"),), (), (), "tests/test_mod.py")
+    (item,) = build_context(TARGET, around, 1000, Recipe(body_share=0)).items
+    assert item.detail is Detail.SIGNATURE

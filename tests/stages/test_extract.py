@@ -6,6 +6,7 @@ import pytest
 from tests.samples import ModuleNames, changed_method, reply
 
 from llm_testgen.records import Candidate
+from llm_testgen.repairs.base import ALL_REPAIRS, RepairKind
 from llm_testgen.stages.extract import extract
 
 NAMES = ModuleNames("double", "Box")
@@ -305,3 +306,122 @@ def test_strings_keep_their_blank_lines_and_no_break_spaces():
         )
     ).code
     assert '"""\n\n\n\u00a0x"""' in code
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ("print('hello')\n    assert double(1) == 2", "assert double(1) == 2"),
+        ("print(double(1))", "double(1)"),
+        ("print(f'{double(1)} and {str(double(2))}')", "double(1)\n    double(2)"),
+        ("x = double(1)\n    print(x, end='')", "x = double(1)"),
+        (
+            "for x in (1, 2):\n        print(x)\n    assert double(1)",
+            "for x in (1, 2):\n        pass\n    assert double(1)",
+        ),
+        ("print(double(1), file=log)", "print(double(1), file=log)"),
+    ],
+)
+def test_what_a_test_prints_is_left_out_and_what_it_calls_is_not(body, kept):
+    names = ModuleNames("double", log="from pkg.other import log")
+    assert only(f"def test_it():\n    {body}\n", names).code.endswith(f"def test_it():\n    {kept}\n")
+
+
+def test_a_test_that_reads_its_output_may_print():
+    assert (
+        "print(double(1))"
+        in only("def test_it(capsys):\n    print(double(1))\n    assert capsys.readouterr().out\n").code
+    )
+
+
+def test_tests_are_found_where_the_module_runs_as_a_program():
+    candidate = only(f"if __name__ == '__main__':\n    {TEST.replace(chr(10), chr(10) + '    ')}\n    pytest.main()\n")
+    assert candidate.code == WITH_IMPORT
+
+
+def test_imports_that_may_fail_are_imports():
+    code = only(
+        "try:\n    from solution import double as twice\nexcept ImportError:\n    twice = None\n\ndef test_it():\n    assert twice(1)\n"
+    ).code
+    assert code.startswith("from pkg.mod import double as twice\n")
+
+
+def test_tests_inside_of_a_test_are_tests():
+    first, second = candidates(
+        'def test_all():\n    """All."""\n    def test_one():\n        assert double(1) == 2\n\n    def test_two():\n        assert double(2) == 4\n'
+    )
+    assert (first.name, second.name) == ("test_one", "test_two")
+
+
+def test_a_copy_of_the_code_under_test_inside_of_a_test_is_left_out():
+    code = only("def test_it():\n    def double(x):\n        return x + x\n\n    assert double(1) == 2\n").code
+    assert code == "from pkg.mod import double\n\n\ndef test_it():\n    assert double(1) == 2\n"
+
+
+def test_a_copied_constant_is_imported():
+    names = ModuleNames("double", LIMIT="from pkg.mod import LIMIT")
+    code = only("LIMIT = 3\n\ndef test_it():\n    assert double(LIMIT)\n", names).code
+    assert (
+        code == "from pkg.mod import LIMIT\nfrom pkg.mod import double\n\n\ndef test_it():\n    assert double(LIMIT)\n"
+    )
+
+
+def test_a_class_with_a_constructor_sets_up_before_each_test():
+    code = only(
+        "class TestDouble:\n    def __init__(self):\n        super().__init__()\n        self.x = 2\n\n    def test_it(self):\n        assert double(self.x) == 4\n"
+    ).code
+    assert "    def setup_method(self):\n        self.x = 2\n" in code
+
+
+def test_a_class_of_tests_that_pytest_would_not_collect_gets_a_name_that_it_does():
+    candidate = only("class DoubleTests:\n    def test_it(self):\n        assert double(1) == 2\n")
+    assert candidate.name == "TestDoubleTests::test_it"
+    assert "class TestDoubleTests:" in candidate.code
+
+
+def test_a_function_that_asserts_is_a_test_where_there_is_no_other():
+    assert only("def double_test():\n    assert double(1) == 2\n").name == "test_double"
+    assert only(f"def check():\n    assert double(1)\n\n{TEST}").name == "test_double"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "    print 'two'\n",
+        "    This doubles two.\n",
+        "    assert double((2) == 4\n",
+        "     x = 1\n",
+    ],
+)
+def test_a_line_in_a_test_that_is_no_python_does_not_take_the_lines_after_it_along(fault):
+    code = only(f"def test_it():\n    assert double(1) == 2\n{fault}    assert double(3) == 6\n").code
+    assert "    assert double(1) == 2\n" in code
+    assert "    assert double(3) == 6\n" in code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{TEST}\n\ndef test_bad(:\n",
+        "def check():\n    assert double(1) == 2\n",
+        "assert double(1) == 2\n",
+        f"if __name__ == '__main__':\n    {TEST.replace(chr(10), chr(10) + '    ')}\n",
+    ],
+)
+def test_without_salvage_only_what_is_valid_as_a_whole_counts(text):
+    assert extract(reply(text), NAMES, ALL_REPAIRS - {RepairKind.SALVAGE}) == ()
+    assert len(extract(reply(text), NAMES)) == 1
+
+
+def test_without_salvage_a_test_stays_as_it_is():
+    (candidate,) = extract(reply(f"def double(x):\n    return 1\n\n{TEST}"), NAMES, frozenset({RepairKind.IMPORTS}))
+    assert "def double" in candidate.code
+
+
+def test_without_imports_nothing_is_imported_but_what_the_reply_imports():
+    (candidate,) = extract(
+        reply(f"from mod import double\nimport os\n\n{TEST}"), NAMES, frozenset({RepairKind.SALVAGE})
+    )
+    assert candidate.code.startswith("from mod import double\n\n\ndef")
+    (candidate,) = extract(reply("def test_it():\n    assert math.pi\n"), NAMES, frozenset({RepairKind.SALVAGE}))
+    assert candidate.code == "def test_it():\n    assert math.pi\n"

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 
 import pytest
 from tests.samples import ModuleNames, reply
 
 from llm_testgen.records import Candidate, Ending, Failure, Outcome, Run, Verdict
-from llm_testgen.stages.repair import repair
+from llm_testgen.stages.repair import ALL_REPAIRS, RepairKind, repair
 
 NAMES = ModuleNames("double", Limit="from pkg.other import Limit")
 
@@ -141,3 +142,50 @@ def test_an_assertion_that_binds_a_name_read_later_is_not_dropped():
         "def test_it():\n    with pytest.raises(ValueError) as error:\n        double(2)\n    assert str(error.value)\n"
     )
     assert repair(failed_at(code, "with pytest", "Failed", "DID NOT RAISE"), NAMES) is None
+
+
+def test_what_says_exactly_what_is_wrong_is_tried_before_anything_is_dropped():
+    code = "def test_it():\n    assert double(1) == 2\n    assert double(Limit) == 5\n"
+    mended = repair(failed_at(code, "Limit", "NameError", "name 'Limit' is not defined"), NAMES)
+    assert mended is not None
+    assert mended.repairs == ("added `from pkg.other import Limit`",)
+
+
+def test_a_family_of_repairs_can_be_switched_off():
+    code = "def test_it():\n    assert double(1) == 2\n    assert double(2) == 5\n"
+    assert repair(failed_at(code, "== 5"), NAMES, ALL_REPAIRS - {RepairKind.DROP}) is None
+    assert repair(failed_at(code, "== 5"), NAMES, frozenset({RepairKind.DROP})) is not None
+    assert repair(failed_at(code, "== 5"), NAMES, frozenset()) is None
+
+
+def test_the_same_thing_is_not_done_twice():
+    code = "def test_it():\n    assert double(1) == 2\n    assert double(2) == 5\n"
+    verdict = failed_at(code, "== 5")
+    again = dataclasses.replace(verdict.candidate, repairs=("dropped the failing `assert double(2) == 5`",))
+    assert repair(dataclasses.replace(verdict, candidate=again), NAMES) is None
+
+
+def test_a_test_that_ran_into_its_limit_is_mended_without_knowing_where():
+    code = "def test_it():\n    time.sleep(60)\n    assert double(1) == 2\n"
+    mended = repair(
+        refused(code, Failure("TimeoutError", "did not end within 20 s", 0, "call"), ending=Ending.TIMEOUT), NAMES
+    )
+    assert mended is not None
+    assert mended.code == "def test_it():\n    assert double(1) == 2\n"
+
+
+def test_a_literal_that_is_bound_anew_before_it_is_read_goes_too():
+    code = "def test_it():\n    e = 5\n    assert double(2) == e\n    e = 6\n    assert double(3) == e\n"
+    mended = repair(failed_at(code, "(2) == e"), NAMES)
+    assert mended is not None
+    assert mended.code == "def test_it():\n    e = 6\n    assert double(3) == e\n"
+
+
+def test_what_was_only_there_for_the_dropped_assertion_goes_with_it():
+    code = (
+        "def test_it():\n    assert double(1) == 2\n\n    # two\n    expected = 5\n    assert double(2) == expected\n\n"
+        "    # three\n    assert double(3) == 6\n"
+    )
+    mended = repair(failed_at(code, "== expected"), NAMES)
+    assert mended is not None
+    assert mended.code == "def test_it():\n    assert double(1) == 2\n\n    # three\n    assert double(3) == 6\n"

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from tests.samples import reply
+from dataclasses import replace
 
-from llm_testgen.records import Candidate, Outcome, Verdict
+from tests.samples import changed_method, reply
+
+from llm_testgen.records import Candidate, Mutant, Outcome, Proof, Verdict
 from llm_testgen.stages.select import select
 
 
@@ -31,6 +33,20 @@ def test_a_test_whose_lines_others_cover_is_refused_with_the_reason():
 
 def test_of_two_with_the_same_gain_the_shorter_is_chosen():
     assert select((accepted(1, code="longer"), accepted(1, code="short")), None)[1] == (1,)
+
+
+def test_of_two_with_the_same_gain_the_one_that_kills_more_mutants_is_chosen_before_the_shorter():
+    method = changed_method().method
+    mutants = tuple(Mutant(method, line, "number", "1", "2", method.source) for line in (1, 2))
+    strong, weak = accepted(1, code="longer"), accepted(1, code="short")
+    verdicts = (replace(weak, proof=Proof(mutants[:1])), replace(strong, proof=Proof(mutants)))
+    assert select(verdicts, None)[1] == (1,)
+
+
+def test_of_two_that_prove_the_same_the_one_is_chosen_whose_expected_values_are_the_models():
+    characterisation = replace(accepted(1, code="short").candidate, observed=("5",))
+    verdicts = (replace(accepted(1), candidate=characterisation), accepted(1, code="longer"))
+    assert select(verdicts, None)[1] == (1,)
 
 
 def test_a_first_choice_that_later_ones_make_superfluous_is_dropped():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from llm_testgen.bench.chain import chain
 from llm_testgen.bench.runner import runner
 
 
@@ -12,4 +13,5 @@ def bench() -> None:
     """Measure the tool, beside other ways of doing the same."""
 
 
+bench.add_command(chain)
 bench.add_command(runner)

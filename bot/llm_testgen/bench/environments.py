@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from filelock import FileLock
 
@@ -87,15 +88,45 @@ class Workshop:
         with FileLock(self.folder / f".{folder.name}.lock"):
             if not folder.exists():
                 with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
-                    archive = _download(project, python, Path(scratch))
+                    files = fetch_source(project, python, Path(scratch))
                     whole = Path(scratch, "repository")
                     message = f"{project.name} {project.version}"
-                    create_repository(whole, {message: _unpack(archive)})
+                    create_repository(whole, {message: files})
                     whole.rename(folder)
         return folder
 
 
-def _download(project: BenchProject, python: Path, scratch: Path) -> Path:
+class Release(Protocol):
+    """What is pinned of a release: its name and version on the package index, and the sha256 of its source."""
+
+    @property
+    def name(self) -> str:
+        """The project's name."""
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+
+    @property
+    def sha256(self) -> str:
+        """Of its source distribution, in hexadecimal."""
+
+
+def fetch_source(project: Release, python: Path, scratch: Path) -> dict[str, bytes]:
+    """The files of a source distribution, as path → bytes.
+
+    Args:
+        project: What to fetch.
+        python: An interpreter that has pip.
+        scratch: An empty folder.
+
+    Raises:
+        ProjectError: It cannot be had, or is not the one that was pinned.
+    """
+    return _unpack(_download(project, python, scratch))
+
+
+def _download(project: Release, python: Path, scratch: Path) -> Path:
     """The source distribution, whose sha256 pip has compared."""
     wanted = scratch / "requirements.txt"
     wanted.write_text(f"{project.name}=={project.version} --hash=sha256:{project.sha256}\n", encoding="utf-8")

@@ -16,12 +16,15 @@ from rich.console import Console
 from llm_testgen.commands.action_inputs import ActionInputs, Job
 from llm_testgen.commands.action_plan import plan_task
 from llm_testgen.commands.applying import apply_tests, proposal_of_run
+from llm_testgen.commands.checkout import NothingToTestError
 from llm_testgen.commands.models import ModelOptions
+from llm_testgen.commands.options import ProposeOptions
 from llm_testgen.commands.output import PATCH, PROPOSAL
-from llm_testgen.commands.proposing import NothingToTestError, ProposeOptions, run_propose
+from llm_testgen.commands.proposing import run_propose
 from llm_testgen.commands.publish import load_proposal
 from llm_testgen.commands.publishing import Origin, Published, Status, patches, publish
 from llm_testgen.delivery.activity import Skip
+from llm_testgen.delivery.contracts import clauses_of
 from llm_testgen.delivery.findings import findings_of, without_secrets
 from llm_testgen.delivery.markdown import code
 from llm_testgen.delivery.markers import reply_line
@@ -207,7 +210,8 @@ class Stages:
         proposal = without_secrets(proposal, self._secrets())
         findings, withheld = findings_of(proposal, self._secrets())
         notes = (code(task.note, longest=500),) if task.note else ()
-        report = Report(proposal, findings, {}, withheld, run=self.job.run_url, notes=notes)
+        clauses = clauses_of(proposal, self._secrets())
+        report = Report(proposal, findings, {}, withheld, run=self.job.run_url, notes=notes, clauses=clauses)
         return job_summary(report, patches(proposal))
 
     def _options(self, task: GenerateTask) -> ProposeOptions:

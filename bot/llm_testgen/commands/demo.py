@@ -13,8 +13,9 @@ import click
 from rich.console import Console
 
 from llm_testgen.commands.models import ModelOptions
+from llm_testgen.commands.options import ProposeOptions
 from llm_testgen.commands.output import SESSION
-from llm_testgen.commands.proposing import ProposeOptions, run_propose
+from llm_testgen.commands.proposing import run_propose
 from llm_testgen.edges.gitwrite import create_repository
 from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.runner.sandbox import Policy

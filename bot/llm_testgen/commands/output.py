@@ -14,10 +14,15 @@ OUTPUT_FOLDER = ".llm-testgen"
 SESSION = "session.sqlite"
 PROPOSAL = "proposal.json"
 PATCH = "tests.patch"
+ASSERTS_PATCH = "asserts.patch"
 
 
-def output_folder(folder: Path) -> Path:
+def output_folder(folder: Path, *, keep: bool = False) -> Path:
     """The folder, made if need be, hidden from git if it was, and without the results of an earlier run.
+
+    Args:
+        folder: Where it is.
+        keep: Leave the results of an earlier run there.
 
     Raises:
         UsageError: It cannot be made or written.
@@ -29,7 +34,7 @@ def output_folder(folder: Path) -> Path:
         ignore = folder / ".gitignore"
         if own and not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-        for name in (PROPOSAL, PATCH):
+        for name in () if keep else (PROPOSAL, PATCH, ASSERTS_PATCH):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         msg = f"results cannot be written to {folder}: {error.strerror}; pass another --out"
@@ -39,11 +44,21 @@ def output_folder(folder: Path) -> Path:
 
 def write_proposal(folder: Path, proposal: Proposal, files: Iterable[TestFile]) -> None:
     """Write the proposal and its patch, each whole or not at all."""
-    _replace(folder / PROPOSAL, proposal.model_dump_json(indent=2).encode() + b"\n")
-    _replace(folder / PATCH, unified_patch(files))
+    write_whole(folder / PROPOSAL, proposal.model_dump_json(indent=2).encode() + b"\n")
+    write_whole(folder / PATCH, unified_patch(files))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def write_asserts(folder: Path, files: Iterable[TestFile]) -> None:
+    """Write the patch of the assertions for the methods themselves, whole or not at all."""
+    write_whole(folder / ASSERTS_PATCH, unified_patch(files))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(data)

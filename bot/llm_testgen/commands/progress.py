@@ -28,20 +28,21 @@ class Progress(Observer, Protocol):
 
 
 @contextmanager
-def open_progress(console: Console) -> Iterator[Progress]:
-    """Show progress on a console until the block is left."""
+def open_progress(console: Console, line: str = "changed line") -> Iterator[Progress]:
+    """Show progress on a console until the block is left; ``line`` says what a test is to execute."""
     if not console.is_terminal:
-        yield _Lines(console)
+        yield _Lines(console, line)
         return
     with console.status("") as status:
-        yield _Live(console, status)
+        yield _Live(console, line, status)
 
 
 class _Lines:
     """One line for each thing that happens; also the base of the live display, which prints less."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, line: str) -> None:
         self._console = console
+        self._line = line
         self._percent = -1
 
     def phase(self, name: str) -> None:
@@ -65,7 +66,7 @@ class _Lines:
         name = verdict.candidate.name or "the reply"
         if verdict.outcome is Outcome.ACCEPTED:
             gained = sum(map(len, verdict.gained.values()))
-            gain = f" {name}: {gained} more changed {'line' if gained == 1 else 'lines'}"
+            gain = f" {name}: {gained} more {self._line}{'' if gained == 1 else 's'}"
             self._print(Text.assemble("  ", ("✓", "green"), gain))
         else:
             outcome = verdict.outcome.replace("_", " ")
@@ -88,8 +89,8 @@ class _Lines:
 class _Live(_Lines):
     """What goes on now stands on one line that changes; accepted tests stay on the screen."""
 
-    def __init__(self, console: Console, status: Status) -> None:
-        super().__init__(console)
+    def __init__(self, console: Console, line: str, status: Status) -> None:
+        super().__init__(console, line)
         self._status = status
         self._judged = 0
         self._accepted = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +11,21 @@ from pathlib import Path
 from rich.console import Console
 
 from llm_testgen.baseline import Baseline, measured_paths, read_baseline, run_baseline
-from llm_testgen.commands.models import ModelOptions, open_model
-from llm_testgen.commands.output import OUTPUT_FOLDER, SESSION, output_folder, write_proposal
+from llm_testgen.commands.checkout import Checkout, open_change, results_folder
+from llm_testgen.commands.models import open_model
+from llm_testgen.commands.options import ProposeOptions
+from llm_testgen.commands.output import SESSION, output_folder, write_proposal
 from llm_testgen.commands.progress import Progress, open_progress
 from llm_testgen.commands.summary import print_summary
-from llm_testgen.edges.git import Repository
 from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.paths import is_imported, main_folder
+from llm_testgen.pipeline import Result
 from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import Proposal, funnel
-from llm_testgen.records import Change, ChangedMethod, Skip, Snapshot
+from llm_testgen.records import ChangedMethod, Skip
 from llm_testgen.reporting import (
     coverage_figures,
     file_records,
@@ -37,64 +39,20 @@ from llm_testgen.reporting import (
 from llm_testgen.runner.base import Limits, Project, Runner
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
-from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
+from llm_testgen.runner.sandbox import hide_memory, open_sandbox
 from llm_testgen.runner.warm import WarmRunner, sample_tests
 from llm_testgen.settings import Generation
-from llm_testgen.stages.diff import changed_methods
 from llm_testgen.stages.prompt import Templates, default_templates
 from llm_testgen.tools import Tools
 
-_MOST_NAMED = 10
-
-
-class NothingToTestError(UsageError):
-    """The change holds nothing that tests could be made for: for a person a mistake, for a pull request ordinary."""
-
 
 @dataclass(frozen=True, slots=True)
-class ProposeOptions:
-    """What a person asked for, as it came.
+class Made:
+    """What a run gave: the proposal, the folder that it was written to, and the pipeline's own result."""
 
-    Attributes:
-        repo: A folder inside the checkout.
-        base: Revision to compare with; None for the default branch.
-        head: Revision to test.
-        worktree: Test the working tree as it is instead of ``head``.
-        python: The project's interpreter; None to look for one.
-        out: Where results go; None for ``.llm-testgen`` in the repository.
-        coverage: Recorded coverage of the existing tests; None to run them.
-        prompts: Folder of templates; None for the ones that come along.
-        test_folder: Where new test files go when the project has no tests yet.
-        timeout: Seconds that one execution of a candidate may take.
-        sandbox: What to do where layers of the sandbox are missing.
-        model: Which model to ask.
-        generation: How to ask and judge.
-        targets: ``path``, ``path::Class`` or ``path::Class.method`` of what is wanted of the change; empty for all.
-    """
-
-    repo: Path
-    base: str | None
-    head: str
-    worktree: bool
-    python: str | None
-    out: Path | None
-    coverage: Path | None
-    prompts: Path | None
-    test_folder: str | None
-    timeout: float
-    sandbox: Policy
-    model: ModelOptions
-    generation: Generation
-    targets: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkout:
-    """The change to work on, and the tree at its head."""
-
-    repository: Repository
-    change: Change
-    snapshot: Snapshot
+    proposal: Proposal
+    out: Path
+    result: Result
 
 
 async def run_propose(options: ProposeOptions, environ: Mapping[str, str], console: Console) -> Proposal:
@@ -104,22 +62,42 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         LlmTestgenError: Something that a person has to mend first.
     """
     started = time.monotonic()
-    _check_test_folder(options.test_folder)
+    checkout = open_change(options)
+    made = await make_proposal(checkout, options, environ, console, started)
+    print_summary(console, made.proposal, made.out, checkout.repository.root)
+    return made.proposal
+
+
+async def make_proposal(
+    checkout: Checkout, options: ProposeOptions, environ: Mapping[str, str], console: Console, started: float
+) -> Made:
+    """Find tests for what a checkout is about, and write the proposal, the patch and the session.
+
+    Args:
+        checkout: What they are for.
+        options: How to go about it.
+        environ: Where keys are read from, and what is handed to the project's interpreter.
+        console: Where progress is shown.
+        started: When the run began, by the monotonic clock.
+
+    Raises:
+        LlmTestgenError: Something that a person has to mend first.
+    """
+    check_test_folder(options.test_folder)
     templates = Templates(options.prompts or default_templates())
-    checkout = _open_checkout(options)
     change = checkout.change
     root = checkout.repository.root
     interpreter = inspect(find_python(root, options.python, environ.get("PATH")), environ, root)
     sandbox = open_sandbox(options.sandbox, interpreter, environ)
     hide_memory()
-    out = output_folder(options.out or checkout.repository.root / OUTPUT_FOLDER)
+    out = output_folder(results_folder(checkout.repository, options))
     session = Session(out / SESSION)
     async with AsyncExitStack() as stack:
-        progress = stack.enter_context(open_progress(console))
+        progress = stack.enter_context(open_progress(console, "line" if checkout.subject else "changed line"))
         index = stack.enter_context(Index.open(out / SESSION))
         progress.phase("reading the project")
         index.update(checkout.snapshot)
-        _require_tests(index, options)
+        require_tests(index, options)
         progress.phase("starting the model")
         address = options.model.endpoint or ""
         model = await open_model(
@@ -127,12 +105,12 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         )
         stack.push_async_callback(model.close)
         cold = ColdRunner(
-            _project(checkout, index, options), interpreter, sandbox.confinement, _limits(options), environ
+            project_of(checkout, index, options), interpreter, sandbox.confinement, limits_of(options), environ
         )
         runner = WarmRunner(cold)
         stack.push_async_callback(runner.close)
-        baseline, notes = await _baseline(checkout, runner, options, progress)
-        targets, settled = _split(change, baseline)
+        baseline, notes = await baseline_of(checkout, runner, options, progress)
+        targets, settled = _split(checkout, baseline)
         knowledge = ProjectKnowledge(index, checkout.snapshot, options.test_folder)
         tools = Tools(knowledge, model, runner, templates, progress)
         generation = _with_time_left(options.generation, time.monotonic() - started)
@@ -152,62 +130,29 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
         inline=inline_records(result.inlines, result.placements),
         funnel=funnel(result.replies, result.verdicts),
         usage=usage_record(result.usage, time.monotonic() - started),
-        notes=(*sandbox.notes, *notes, *result.notes),
+        notes=(*checkout.notes, *sandbox.notes, *notes, *result.notes),
     )
     write_proposal(out, proposal, result.files)
     session.record(change.head, result.verdicts)
-    print_summary(console, proposal, out, checkout.repository.root)
-    return proposal
+    return Made(proposal, out, result)
 
 
-def _open_checkout(options: ProposeOptions) -> _Checkout:
-    repository = Repository.open(options.repo)
-    revisions = repository.merge_base(options.base, options.head, worktree=options.worktree)
-    if options.worktree:
-        files = repository.changes_to_worktree(revisions.base)
-        snapshot = repository.worktree_snapshot()
-    else:
-        files = repository.changes(revisions.base, revisions.head)
-        snapshot = repository.snapshot(revisions.head)
-    change = changed_methods(revisions.base, revisions.head, files)
-    if not change.targets:
-        first = f" ({len(change.skipped)} left out; the first: {change.skipped[0].reason})" if change.skipped else ""
-        msg = (
-            f"no changed method between {revisions.base[:12]} and {revisions.head[:12]}{first}:"
-            f" pass another --base or --head, or --worktree for what is uncommitted"
-        )
-        raise NothingToTestError(msg)
-    return _Checkout(repository, replace(change, targets=_wanted(change, options.targets)), snapshot)
-
-
-def _wanted(change: Change, wanted: Sequence[str]) -> tuple[ChangedMethod, ...]:
-    """The changed methods that were named, by themselves, by their class or by their file; all when none was."""
-    found = tuple(target for target in change.targets if not wanted or any(_is_named(target, name) for name in wanted))
-    unchanged = [name for name in wanted if not any(_is_named(target, name) for target in found)]
-    if unchanged:
-        known = ", ".join(target.id for target in change.targets[:_MOST_NAMED])
-        msg = f"the change does not touch {', '.join(unchanged)}; among what it does touch: {known}"
-        raise NothingToTestError(msg)
-    return found
-
-
-def _is_named(target: ChangedMethod, name: str) -> bool:
-    return name in {target.path, target.id} or target.id.startswith(f"{name}.")
-
-
-def _check_test_folder(folder: str | None) -> None:
+def check_test_folder(folder: str | None) -> None:
+    """Refuse a folder for new test files that leads out of the repository."""
     if folder is not None and (Path(folder).is_absolute() or ".." in Path(folder).parts):
         msg = f"--test-folder {folder} leads out of the repository: name a folder inside it, such as tests"
         raise UsageError(msg)
 
 
-def _require_tests(index: Index, options: ProposeOptions) -> None:
+def require_tests(index: Index, options: ProposeOptions) -> None:
+    """Refuse a project that has no tests and no place for them."""
     if not index.test_files() and options.test_folder is None:
         msg = "the project has no tests yet: pass --test-folder tests to say where the first ones go"
         raise ProjectError(msg)
 
 
-def _project(checkout: _Checkout, index: Index, options: ProposeOptions) -> Project:
+def project_of(checkout: Checkout, index: Index, options: ProposeOptions) -> Project:
+    """What a runner needs to know of a checkout."""
     root = checkout.repository.root
     tracked = frozenset(file.path for file in checkout.snapshot.files)
     measured = measured_paths(checkout.change)
@@ -222,16 +167,18 @@ def _project(checkout: _Checkout, index: Index, options: ProposeOptions) -> Proj
     )
 
 
-def _limits(options: ProposeOptions) -> Limits:
+def limits_of(options: ProposeOptions) -> Limits:
+    """What one execution may take."""
     limits = Limits(seconds=options.timeout)
     if options.generation.deadline is None:
         return limits
     return replace(limits, suite_seconds=min(limits.suite_seconds, options.generation.deadline))
 
 
-async def _baseline(
-    checkout: _Checkout, runner: Runner, options: ProposeOptions, progress: Progress
+async def baseline_of(
+    checkout: Checkout, runner: Runner, options: ProposeOptions, progress: Progress
 ) -> tuple[Baseline, tuple[str, ...]]:
+    """What the existing tests execute of a change, run here or recorded, and what a person should know of it."""
     change = checkout.change
     if options.coverage is None:
         progress.phase("running the existing tests")
@@ -244,20 +191,21 @@ async def _baseline(
     return Baseline(change.changed_lines, coverage, hunks), notes
 
 
-def _split(change: Change, baseline: Baseline) -> tuple[tuple[ChangedMethod, ...], tuple[Skip, ...]]:
+def _split(checkout: Checkout, baseline: Baseline) -> tuple[tuple[ChangedMethod, ...], tuple[Skip, ...]]:
     """Targets that have something left to cover, and the others with the reason."""
+    changed = "" if checkout.subject else "changed "
     missing = baseline.missing()
     measured = baseline.figure.changed
     targets, settled = [], []
-    for target in change.targets:
+    for target in checkout.change.targets:
         if missing.get(target.path, frozenset()) & target.lines:
             targets.append(target)
         elif target.path not in baseline.coverage:
             settled.append(Skip(target.path, "coverage does not measure this file", target.qualname))
         elif measured.get(target.path, frozenset()) & target.lines:
-            settled.append(Skip(target.path, "existing tests execute all its changed lines", target.qualname))
+            settled.append(Skip(target.path, f"existing tests execute all its {changed}lines", target.qualname))
         else:
-            settled.append(Skip(target.path, "no changed line begins a statement", target.qualname))
+            settled.append(Skip(target.path, f"no {changed}line begins a statement", target.qualname))
     return tuple(targets), tuple(settled)
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from llm_testgen.commands.applying import LONGEST_PROPOSAL
 from llm_testgen.commands.publishing import Origin, Published, Status, publish
+from llm_testgen.delivery.markdown import plural
 from llm_testgen.delivery.plan import Delivery, Rules
 from llm_testgen.edges.github.client import DEFAULT_API, Access, GitHubRepository
 from llm_testgen.errors import GitHubError, UsageError
@@ -92,5 +93,14 @@ def _print(console: Console, done: Published) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    for clause in done.report.clauses.found:
+        place = done.report.places.get(clause.id)
+        console.print(
+            f"  {clause.short_id}  assertions for {escape(clause.qualname)}: {place.value if place else 'not posted'}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if asked := len(done.report.proposal.regressions):
+        console.print(f"  {plural(asked, 'possible regression')}, asked about in the summary", highlight=False)
     if done.url:
         console.print(done.url, highlight=False, soft_wrap=True)

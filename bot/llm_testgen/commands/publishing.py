@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from llm_testgen.delivery.comments import PatchOf
+from llm_testgen.delivery.contracts import Clause, Clauses, assertions, clauses_of
 from llm_testgen.delivery.findings import Finding, findings_of, without_secrets
 from llm_testgen.delivery.markdown import code, plural
 from llm_testgen.delivery.markers import SummaryMarker, review_line
@@ -16,6 +17,7 @@ from llm_testgen.edges.github.client import GitHubRepository
 from llm_testgen.edges.github.pulls import file_at, read_comments, read_pull, read_standing
 from llm_testgen.edges.github.writes import edit_comment, minimize, post_comment, post_review, post_review_comment
 from llm_testgen.edges.gitwrite import unified_patch
+from llm_testgen.embedding import applied, is_same_code
 from llm_testgen.errors import GitHubError, GitHubRefusedError, UsageError
 from llm_testgen.proposal import Proposal
 from llm_testgen.pulls import Draft, Pull, Standing
@@ -99,16 +101,18 @@ def publish(  # noqa: PLR0913 - each from another source
     """
     proposal = without_secrets(proposal, origin.secrets)
     findings, withheld = findings_of(proposal, origin.secrets)
-    report = Report(proposal, findings, {}, withheld, run=origin.run_url)
+    clauses = clauses_of(proposal, origin.secrets)
+    report = Report(proposal, findings, {}, withheld, run=origin.run_url, clauses=clauses)
     pull = read_pull(repository, number)
     if reason := _superseded(pull, proposal):
         return Published(Status.SUPERSEDED, report, reason)
     _check_files(proposal, repository)
     with_tests(proposal, findings)  # a test that is none stops it here, before anything is written
+    clauses = _with_patches(clauses, proposal, repository)
     standing = read_standing(repository, pull)
     patch_of = patches(proposal)
-    plan = make_plan(proposal, findings, standing, rules, patch_of)
-    report = replace(report, places=plan.places)
+    plan = make_plan(proposal, findings, standing, rules, patch_of, clauses=clauses.found)
+    report = replace(report, places=plan.places, clauses=clauses)
     if dry_run or rules.delivery is Delivery.NONE:
         return Published(Status.DRY_RUN, report, drafts=plan.drafts)
     # Reading took its time: what is posted is about the head of this moment.
@@ -165,6 +169,30 @@ def _check_files(proposal: Proposal, repository: GitHubRepository) -> None:
             raise UsageError(msg)
 
 
+def _with_patches(clauses: Clauses, proposal: Proposal, repository: GitHubRepository) -> Clauses:
+    """The contracts with what makes their patches, if their lines are at head what the proposal says.
+
+    Raises:
+        UsageError: They are not, or with the contracts the file would be other code.
+    """
+    texts: dict[str, str] = {}
+    for path in dict.fromkeys(clause.record.path for clause in clauses.found):
+        texts[path] = file_at(repository, path, proposal.head) or ""
+        lines = texts[path].replace("\r\n", "\n").split("\n")
+        records = [clause.record for clause in clauses.found if clause.record.path == path]
+        stand = all(lines[one.start - 1 : one.line] == one.before.split("\n") for one in records)
+        if not stand or not is_same_code(texts[path], applied(texts[path], records)):
+            msg = f"{path} is not at {proposal.head[:10]} what the proposal says: it is not posted; make it anew"
+            raise UsageError(msg)
+
+    def patch(chosen: Sequence[Clause]) -> str:
+        by_path = {path: [one.record for one in chosen if one.record.path == path] for path in texts}
+        files = (TestFile(path, texts[path], applied(texts[path], own)) for path, own in by_path.items() if own)
+        return unified_patch(files).decode()
+
+    return replace(clauses, patch_of=patch)
+
+
 class _SupersededError(Exception):
     """The head moved while it was being posted; the message says from where to where."""
 
@@ -201,7 +229,7 @@ class _Writer:
         except GitHubError as error:
             return self._stopped(Status.NOT_POSTED, f"what was found could not all be posted: {error}")
         status = Status.POSTED if self.posted else Status.NOTHING_NEW
-        if not self.report.findings:
+        if not self.report.findings and not self.report.clauses.found:
             status = Status.NO_TESTS
         return Published(status, self._told(), "", tuple(self.posted), self.review or summary)
 
@@ -237,9 +265,12 @@ class _Writer:
     def _post_review(self, drafts: Sequence[Draft]) -> str:
         pull, login = self.standing.pull, self.standing.login
         ids = [finding for draft in drafts for finding in draft.findings]
-        count = plural(len(ids), "test")
-        verb = "was" if len(ids) == 1 else "were"
-        body = f"{review_line(pull.head, ids)}\n{count} for what this pull request changes {verb} run and kept."
+        asserting = [clause for clause in self.report.clauses.found if clause.id in ids]
+        tests = len(ids) - len(asserting)
+        counts = [plural(tests, "test")] * bool(tests) + [assertions(asserting)] * bool(asserting)
+        verb = "was" if len(counts) == 1 and counts[0].startswith("1 ") else "were"
+        told = f"{' and '.join(counts)} for what this pull request changes {verb} run and kept."
+        body = f"{review_line(pull.head, ids)}\n{told}"
         return post_review(self.repository, pull, drafts, body=body, login=login)
 
     def _post_one(self, draft: Draft) -> None:
@@ -261,7 +292,8 @@ class _Writer:
     def _summary(self) -> str:
         """Write the summary comment where there is something to say; its page."""
         before = self.plan.summary
-        if before is None and not self.report.findings and not self.rules.asked:
+        found = self.report.findings or self.report.proposal.regressions or self.report.clauses.found
+        if before is None and not found and not self.rules.asked:
             return ""
         ids = [*self.plan.posted, *(finding for draft in self.posted for finding in draft.findings)]
         marker = SummaryMarker(self.standing.pull.head, self.origin.run_id, tuple(ids))

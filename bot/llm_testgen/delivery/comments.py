@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llm_testgen.delivery import proof
 from llm_testgen.delivery.findings import Finding
 from llm_testgen.delivery.markdown import (
     LONGEST_BODY,
@@ -74,13 +75,36 @@ def _source(test: Finding) -> str:
 
 def _proof(test: Finding) -> str:
     """What is known of an accepted test, in a few lines: what it proves, and how that was found out."""
-    proved = f"{_gain(test.verdict)}, and fails when {code(test.qualname)} is made to raise."
-    facts = f"{_facts(test.verdict)} · id {code(test.short_id)}"
-    lines = [f"**{code(test.suggestion.name)}** {proved}", f"<small>{facts}</small>"]
+    verdict = test.verdict
+    model = f"by the model {code(verdict.model)}" if verdict.model else "by the model"
+    lines = [f"**{code(test.suggestion.name)}** {_gain(verdict)}, and {_proved(test)}."]
+    if observed := proof.observed(verdict, code):
+        lines.append(f"**Characterisation:** {observed}. Any other value is {model}.")
+    lines.append(proof.faults(verdict, code))
+    facts = [
+        _runs(verdict),
+        _duration(verdict.seconds),
+        proof.label(verdict),
+        proof.idle(verdict, code),
+        *(code(f"repaired: {repair}") for repair in verdict.repairs[:_MOST_REPAIRS]),
+        "" if observed else f"expected values {model}",
+        f"id {code(test.short_id)}",
+    ]
+    lines.append(f"<small>{' · '.join(filter(None, facts))}</small>")
     if hidden := unseen(_source(test)):
         lines.append(f"**It holds characters that cannot be seen: {code(hidden)}**")
     # A newline breaks a line in a comment, and does not in a job's summary.
-    return "<br>".join(lines)
+    return "<br>".join(filter(None, lines))
+
+
+def _proved(test: Finding) -> str:
+    """What shows that a test checks what it executes: faults that it notices, or else that it needs the method."""
+    verdict = test.verdict
+    if verdict.killed:
+        noun = "fault" if len(verdict.killed + verdict.survived) == 1 else "faults"
+        return f"notices {proof.tally(verdict)} {noun} put into lines that it runs"
+    raised = f"fails when {code(test.qualname)} is made to raise"
+    return f"{raised}, but notices no fault put into lines that it runs" if verdict.survived else raised
 
 
 def _gain(verdict: VerdictRecord) -> str:
@@ -90,15 +114,9 @@ def _gain(verdict: VerdictRecord) -> str:
     return f"executes {'; '.join(covers)}, which no test executed before" if covers else "raises diff coverage"
 
 
-def _facts(verdict: VerdictRecord) -> str:
+def _runs(verdict: VerdictRecord) -> str:
     passed = sum(ending is Ending.PASSED for ending in verdict.runs)
-    facts = [
-        f"passed {passed} of {plural(len(verdict.runs), 'run')}",
-        _duration(verdict.seconds),
-        *(code(f"repaired: {repair}") for repair in verdict.repairs[:_MOST_REPAIRS]),
-        f"expected values by the model {code(verdict.model)}" if verdict.model else "expected values by the model",
-    ]
-    return " · ".join(filter(None, facts))
+    return f"passed {passed} of {plural(len(verdict.runs), 'run')}"
 
 
 def _markers(tests: Sequence[Finding]) -> str:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
 from llm_testgen.delivery.secrets import holds_secret
-from llm_testgen.proposal import Proposal, SuggestionRecord, TargetRecord, VerdictRecord
+from llm_testgen.proposal import (
+    MutantRecord,
+    Proposal,
+    RegressionRecord,
+    SuggestionRecord,
+    TargetRecord,
+    VerdictRecord,
+)
+from llm_testgen.records import Outcome
 
 _WITHHELD = "(withheld: it holds what looks like a secret)"
 # Enough to tell the tests of a pull request apart, and short enough to be typed.
@@ -70,6 +78,7 @@ def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[
             withheld.append("a test whose name is one")
             continue
         parts = ("\n".join(suggestion.imports), *suggestion.pieces, verdict.code, *verdict.repairs)
+        parts += (*verdict.observed, *verdict.idle)
         if any(holds_secret(part, secrets) for part in parts):
             withheld.append(suggestion.name)
             continue
@@ -85,11 +94,35 @@ def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[
 
 
 def without_secrets(proposal: Proposal, secrets: Iterable[str]) -> Proposal:
-    """A proposal whose notes, reasons and model names give no secret away; `findings_of` judges its tests."""
+    """A proposal that gives no secret away beside its tests, which `findings_of` judges.
+
+    That are its notes, reasons and names of models, the faults that tests were tried with, and possible regressions.
+    """
     secrets = tuple(secrets)
 
     def clean(text: str) -> str:
         return _WITHHELD if holds_secret(text, secrets) else text
+
+    def clean_mutant(mutant: MutantRecord) -> MutantRecord:
+        texts = (mutant.path, mutant.operator, mutant.before, mutant.after)
+        if any(holds_secret(text, secrets) for text in texts):
+            return mutant.model_copy(update=dict.fromkeys(("path", "operator", "before", "after"), _WITHHELD))
+        return mutant
+
+    def clean_regression(found: RegressionRecord) -> RegressionRecord:
+        texts = (found.code, found.assertion, found.expected, found.actual, found.reason)
+        update = {"target": clean(found.target), "name": clean(found.name)}
+        if any(holds_secret(text, secrets) for text in texts):
+            # Each may hold a part of what only one of them holds whole.
+            update |= {"code": "", "assertion": _WITHHELD, "expected": "", "actual": "", "reason": ""}
+        return found.model_copy(update=update)
+
+    def clean_verdict(verdict: VerdictRecord) -> VerdictRecord:
+        update: dict[str, object] = {"reason": clean(verdict.reason), "model": clean(verdict.model)}
+        if verdict.outcome is Outcome.ACCEPTED:  # of no other test is any fault told
+            update["killed"] = tuple(map(clean_mutant, verdict.killed))
+            update["survived"] = tuple(map(clean_mutant, verdict.survived))
+        return verdict.model_copy(update=update)
 
     return proposal.model_copy(
         update={
@@ -98,9 +131,7 @@ def without_secrets(proposal: Proposal, secrets: Iterable[str]) -> Proposal:
                 skip.model_copy(update={"reason": clean(skip.reason), "qualname": clean(skip.qualname)})
                 for skip in proposal.skipped
             ),
-            "verdicts": tuple(
-                verdict.model_copy(update={"reason": clean(verdict.reason), "model": clean(verdict.model)})
-                for verdict in proposal.verdicts
-            ),
+            "verdicts": tuple(map(clean_verdict, proposal.verdicts)),
+            "regressions": tuple(map(clean_regression, proposal.regressions)),
         }
     )

@@ -116,6 +116,11 @@ def method_id(path: str, qualname: str) -> str:
     return _digest(path, qualname)
 
 
+def contract_method_id(path: str, qualname: str) -> str:
+    """A method whose own lines are spoken of: what waits there keeps no test from being posted."""
+    return _digest(path, qualname, "contracts")
+
+
 def _line(kind: str, **fields: str) -> str:
     return f"<!-- llm-testgen:{kind} {' '.join(f'{name}={value}' for name, value in fields.items())} -->"
 

@@ -7,10 +7,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from llm_testgen.delivery.comments import MOST_TESTS, PatchOf, method_comment, suggestion_comment
+from llm_testgen.delivery.contracts import Clause, clause_comment
 from llm_testgen.delivery.findings import Finding
 from llm_testgen.delivery.hunks import hunks_of, is_within
 from llm_testgen.delivery.markdown import LONGEST_BODY
-from llm_testgen.delivery.markers import SummaryMarker, TestMarker, method_id, summary_marker, test_markers
+from llm_testgen.delivery.markers import (
+    SummaryMarker,
+    TestMarker,
+    contract_method_id,
+    method_id,
+    summary_marker,
+    test_markers,
+)
 from llm_testgen.proposal import Proposal
 from llm_testgen.pulls import Draft, IssueComment, Standing
 from llm_testgen.records import Hunk
@@ -79,8 +87,14 @@ class _Own:
     posted: tuple[str, ...] = field(default=())
 
 
-def make_plan(
-    proposal: Proposal, findings: Sequence[Finding], standing: Standing, rules: Rules, patch_of: PatchOf
+def make_plan(  # noqa: PLR0913 - each from another source
+    proposal: Proposal,
+    findings: Sequence[Finding],
+    standing: Standing,
+    rules: Rules,
+    patch_of: PatchOf,
+    *,
+    clauses: Sequence[Clause] = (),
 ) -> Plan:
     """Decide what to post, so that nothing stands there twice and nothing that a person dismissed comes back.
 
@@ -90,10 +104,12 @@ def make_plan(
         standing: The pull request and what is there.
         rules: What was chosen.
         patch_of: Makes the patch that adds some of the tests.
+        clauses: Its contracts.
     """
     summary = _own_summary(standing)
-    own = _own_comments(standing, proposal, summary, frozenset(finding.id for finding in findings))
-    places = {finding.id: _known_place(finding, own, asked=rules.asked) for finding in findings}
+    everything: list[Finding | Clause] = [*findings, *clauses]
+    own = _own_comments(standing, proposal, summary, frozenset(found.id for found in everything))
+    places = {found.id: _known_place(found, own, asked=rules.asked) for found in everything}
     new = [finding for finding in findings if places[finding.id] is Place.SUMMARY]
     drafts: list[Draft] = []
     if rules.delivery is Delivery.REVIEW:
@@ -103,7 +119,8 @@ def make_plan(
         rest = [finding for finding in new if finding.id not in taken]
         # A person who asks gets as many again; a run that is repeated, or goes on after it was killed, does not.
         room = rules.most if rules.asked else max(0, rules.most - own.made_here)
-        drafts = [*inline, *_method_drafts(rest, hunks, standing.patches, patch_of)][:room]
+        asserting = _clause_drafts([one for one in clauses if places[one.id] is Place.SUMMARY], hunks)
+        drafts = [*inline, *asserting, *_method_drafts(rest, hunks, standing.patches, patch_of)][:room]
         places |= dict.fromkeys((finding for draft in drafts for finding in draft.findings), Place.DIFF)
     return Plan(tuple(drafts), places, own.outdated, summary, own.posted)
 
@@ -127,7 +144,9 @@ def _own_summary(standing: Standing) -> IssueComment | None:
 
 def _own_comments(standing: Standing, proposal: Proposal, summary: IssueComment | None, found: frozenset[str]) -> _Own:
     sources = {
-        method_id(target.path, target.id.removeprefix(f"{target.path}::")): target.digest for target in proposal.targets
+        name(target.path, target.id.removeprefix(f"{target.path}::")): target.digest
+        for target in proposal.targets
+        for name in (method_id, contract_method_id)
     }
     live: set[str] = set()
     dismissed: set[str] = set()
@@ -170,7 +189,7 @@ def _is_stale(markers: Sequence[TestMarker], sources: Mapping[str, str]) -> bool
     return all(sources.get(marker.method, marker.source) != marker.source for marker in markers)
 
 
-def _known_place(finding: Finding, own: _Own, *, asked: bool) -> Place:
+def _known_place(finding: Finding | Clause, own: _Own, *, asked: bool) -> Place:
     if finding.id in own.dismissed:
         return Place.DISMISSED
     if finding.id in own.live:
@@ -191,6 +210,18 @@ def _inline_drafts(proposal: Proposal, new: Sequence[Finding], hunks: Mapping[st
             body = suggestion_comment(inline, tests)
             if len(body) <= LONGEST_BODY:
                 drafts.append(_draft(inline.path, inline.start, inline.line, body, tests))
+    return drafts
+
+
+def _clause_drafts(clauses: Sequence[Clause], hunks: Mapping[str, tuple[Hunk, ...]]) -> list[Draft]:
+    """Suggestions of assertions for lines that GitHub shows in one hunk, and whose length it takes."""
+    drafts = []
+    for clause in clauses:
+        record = clause.record
+        if is_within(hunks.get(record.path, ()), record.start, record.line):
+            body = clause_comment(clause)
+            if len(body) <= LONGEST_BODY:
+                drafts.append(Draft(record.path, record.start, record.line, body, (clause.id,)))
     return drafts
 
 

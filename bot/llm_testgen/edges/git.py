@@ -7,7 +7,7 @@ slashes; a name that is not UTF-8, or that would lead out of the tree, is passed
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +139,7 @@ class Repository:
             ProjectError: A file cannot be read, or the clone lacks an object.
         """
         old = self._commit(base)
-        ends = Ends(self._read_blob, lambda file: read_file(self.root, file.path), self._to_git, self._git.get_attr)
+        ends = self._worktree_ends()
         try:
             diff = old.tree.diff_to_workdir(flags=DIFF_WORKTREE, context_lines=0, interhunk_lines=0)
             find_renames(diff)
@@ -151,6 +151,27 @@ class Repository:
         forced = [path for path in self._work_paths() - known if path.endswith(PYTHON_SUFFIXES)]
         changes += [added_file(path, read_file(self.root, path), ends) for path in forced if path not in old.tree]
         return tuple(sorted(changes, key=change_order))
+
+    def whole_files(
+        self, snapshot: Snapshot, paths: Container[str], *, worktree: bool = False
+    ) -> tuple[FileChange, ...]:
+        """Files of a snapshot as if each had just been added, in path order.
+
+        Args:
+            snapshot: Of a commit, or of the working tree.
+            paths: Which of its files.
+            worktree: It is of the working tree, whose ``.gitattributes`` count.
+
+        Raises:
+            ProjectError: A file cannot be read, or the clone lacks an object.
+        """
+        ends = self._worktree_ends() if worktree else self._commit_ends(self._commit(snapshot.commit))
+        files = (file for file in snapshot.files if file.path in paths)
+        return tuple(added_file(file.path, snapshot.read(file), ends) for file in files)
+
+    def is_uncommitted(self, path: str) -> bool:
+        """Whether a file of HEAD is another one in the index or in the working tree."""
+        return self._git.status_file(path) != WorkStatus.CURRENT
 
     def snapshot(self, head: str) -> Snapshot:
         """Every regular file of a commit.
@@ -198,19 +219,24 @@ class Repository:
     def _diff(self, base: str, head: str) -> tuple[pygit2.Diff, Ends]:
         """What lies between the trees of two commits, and how to read it."""
         old, new = self._commit(base), self._commit(head)
-        sources = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT
-        ends = Ends(
-            read_old=self._read_blob,
-            read_new=self._read_blob,
-            to_git=lambda _, data: data,
-            attribute=lambda path, name: self._git.get_attr(path, name, sources, new.id),
-        )
         try:
             diff = old.tree.diff_to_tree(new.tree, flags=DIFF, context_lines=0, interhunk_lines=0)
             find_renames(diff)
         except _LOOKUP_ERRORS as error:
             raise _missing(base, head) from error
-        return diff, ends
+        return diff, self._commit_ends(new)
+
+    def _commit_ends(self, new: pygit2.Commit) -> Ends:
+        sources = AttrCheck.INDEX_ONLY | AttrCheck.INCLUDE_COMMIT
+        return Ends(
+            read_old=self._read_blob,
+            read_new=self._read_blob,
+            to_git=lambda _, data: data,
+            attribute=lambda path, name: self._git.get_attr(path, name, sources, new.id),
+        )
+
+    def _worktree_ends(self) -> Ends:
+        return Ends(self._read_blob, lambda file: read_file(self.root, file.path), self._to_git, self._git.get_attr)
 
     def _commit(self, revision: str) -> pygit2.Commit:
         try:

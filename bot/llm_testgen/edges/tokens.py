@@ -31,6 +31,10 @@ class TokenBudget:
         """Tokens of all settled requests."""
         return self._spent
 
+    def spend(self, usage: Usage) -> None:
+        """Count what was paid before, without any reservation."""
+        self._spent += usage.tokens
+
     def reserve(self, prompt: Prompt, reply_max: int) -> int:
         """Set aside what the prompt and its reply can cost.
 

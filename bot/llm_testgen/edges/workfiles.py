@@ -1,4 +1,4 @@
-"""The files of a working tree as they stand on the disk; what git knows of them is asked elsewhere.
+"""The files of a working tree as they stand on the disk, read and written; what git knows of them is asked elsewhere.
 
 Paths are relative to the tree's root, with forward slashes.
 """
@@ -6,10 +6,12 @@ Paths are relative to the tree's root, with forward slashes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from llm_testgen.errors import ProjectError
+from llm_testgen.errors import ProjectError, UsageError
+from llm_testgen.records import TestFile
 
 _IMPORTABLE_SUFFIXES = (".py", ".so", ".pyd")
 _NEVER_ENTERED = frozenset({".git", ".hg", ".svn", ".tox", ".nox", "node_modules", "__pycache__", ".llm-testgen"})
@@ -44,6 +46,24 @@ def regular_files(root: Path, paths: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def write_files(root: Path, files: Sequence[TestFile]) -> None:
+    """Write files of a tree, each whole or not at all; none if one of them is not what it was, or is new and there.
+
+    Raises:
+        UsageError: They cannot be written.
+    """
+    faults = [f"{file.path} {fault}" for file in files if (fault := _fault(root / file.path, file.before))]
+    if faults:
+        msg = f"nothing was written to the checkout: {'; '.join(faults)}"
+        raise UsageError(msg)
+    for file in files:
+        try:
+            _replace(root / file.path, file.after.encode())
+        except OSError as error:
+            msg = f"{file.path} cannot be written: {error.strerror}"
+            raise UsageError(msg) from error
+
+
 def importable_files(root: Path, tracked: frozenset[str]) -> Iterator[str]:
     """Files that git does not track and that an import could load, in no order.
 
@@ -62,3 +82,28 @@ def _enters(folder: Path, *, tracked: bool) -> bool:
     if folder.name in _NEVER_ENTERED or folder.is_symlink() or (folder.name in _BUILD_OUTPUTS and not tracked):
         return False
     return not any((folder / mark).exists() for mark in _OTHER_ROOTS)
+
+
+def _fault(file: Path, before: str) -> str:
+    """Why a file must not be written; empty if it may be."""
+    if file.is_symlink() or file.parent.resolve() != file.parent:
+        return "is reached by a symbolic link"
+    if not before:
+        return "is there already" if file.exists() else ""
+    try:
+        unchanged = file.read_bytes() == before.encode()
+    except OSError:
+        unchanged = False
+    return "" if unchanged else "is not what it was when the tests were run"
+
+
+def _replace(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_bytes(data)
+        if file.exists():
+            shutil.copymode(file, partial)
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -125,6 +125,11 @@ class Index:
         """The methods that help to understand a method, without repetition, the most telling first."""
         return relations.related(self._lookup, path, qualname)
 
+    def bases(self, path: str, qualname: str) -> tuple[Method, ...]:
+        """The classes of the project that a class inherits from, in the order in which Python looks into them."""
+        key = self._lookup.key(path, qualname)
+        return self._lookup.methods(relations.ancestors(self._lookup, key)) if key else ()
+
     def callers_by_name(self, path: str, qualname: str) -> tuple[Method, ...]:
         """Product methods with an unresolved call of that name: a guess, for where `related` knows no caller."""
         return relations.callers_by_name(self._lookup, path, qualname)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from llm_testgen.records import Candidate, ChangedMethod, CoverageByPath, Run, Snapshot, SuiteRun
+from llm_testgen.records import Candidate, ChangedMethod, CoverageByPath, Mutant, Run, Snapshot, SuiteRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +27,52 @@ class Preparation:
     cold: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What is special about one run of a candidate.
+
+    Attributes:
+        trapped: Methods that raise when they are used.
+        mutant: What takes the place of the definition that it is of; what the candidate covers is not told then.
+        observing: Whether the candidate may report values, as ``__llm_testgen_observe__(key, value)``, which returns
+            the value.
+        seconds: Wall-clock time for it, where that is less than `Limits.seconds`. It is what a run may take that is
+            like the others of the runner: a warm runner that has to start a process for this one alone allows all.
+    """
+
+    trapped: tuple[ChangedMethod, ...] = ()
+    mutant: Mutant | None = None
+    observing: bool = False
+    seconds: float | None = None
+
+    def limit(self, most: float) -> float:
+        """Seconds for the run, of so many at most."""
+        return most if self.seconds is None else min(self.seconds, most)
+
+
+ORDINARY = Conditions()
+
+
 class Runner(Protocol):
     """Executes tests in the project's interpreter, never in the checkout."""
 
     async def prepare(self) -> Preparation:
         """Find out whether pytest can run a test here, and what it takes; to be called before anything else."""
 
-    async def run_suite(self) -> SuiteRun:
-        """The project's own tests as they are at head."""
+    async def run_suite(self, files: Mapping[str, str] | None = None) -> SuiteRun:
+        """The project's own tests as they are at head, with some of its files, as path → text, replaced."""
 
-    async def run_candidate(
-        self, candidate: Candidate, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()
+    async def run_candidate(  # noqa: PLR0913 - each by its name, and most runs need none
+        self,
+        candidate: Candidate,
+        *,
+        hash_seed: int,
+        trapped: Sequence[ChangedMethod] = (),
+        mutant: Mutant | None = None,
+        observing: bool = False,
+        seconds: float | None = None,
     ) -> Run:
-        """One candidate alone, in the folder where its test file would stand; the trapped methods raise when used."""
+        """One candidate alone, in the folder where its test file would stand; see `Conditions`."""
 
     async def run_together(self, candidates: Sequence[Candidate], *, hash_seed: int) -> tuple[Run, ...]:
         """Several candidates of one folder in one process, in their order; what each covers is not told."""

@@ -9,16 +9,17 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from llm_testgen.errors import ProjectError
-from llm_testgen.records import Candidate, ChangedMethod, MethodKind, Run, SuiteRun
+from llm_testgen.records import Candidate, ChangedMethod, Mutant, Run, SuiteRun
 from llm_testgen.runner import results
-from llm_testgen.runner.base import Limits, Preparation, Project
+from llm_testgen.runner.base import ORDINARY, Conditions, Limits, Preparation, Project
 from llm_testgen.runner.cgroup import ControlGroup
 from llm_testgen.runner.interpreter import Interpreter, environment, lend_coverage
 from llm_testgen.runner.launcher import GUEST, GUEST_NAME, Confinement, Start, launch_command, scratch_of
+from llm_testgen.runner.orders import describe_mutant, describe_traps
 from llm_testgen.runner.process import Guest
 from llm_testgen.runner.sandbox import make_scratch
 from llm_testgen.runner.tree import TreeCopy
@@ -59,7 +60,7 @@ class _Request:
     memory: int
     hash_seed: int = 0
     every_file: bool = False
-    trapped: tuple[ChangedMethod, ...] = field(default=())
+    conditions: Conditions = ORDINARY
 
 
 class ColdRunner:
@@ -118,25 +119,34 @@ class ColdRunner:
         self.concession = ()
         return Preparation({}, "", problem)
 
-    async def run_suite(self) -> SuiteRun:
-        """The project's own tests as they are at head, found as the project configures it."""
-        return await self._run_session((), {})
+    async def run_suite(self, files: Mapping[str, str] | None = None) -> SuiteRun:
+        """The project's own tests, found as the project configures it, with some of its files replaced."""
+        return await self._run_session((), files or {})
 
     async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
         """Test files together in one fresh process, each at its own path, replacing what stands there."""
         return await self._run_session(tuple(files), files)
 
-    async def run_candidate(
-        self, candidate: Candidate, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()
+    async def run_candidate(  # noqa: PLR0913 - each by its name, and most runs need none
+        self,
+        candidate: Candidate,
+        *,
+        hash_seed: int,
+        trapped: Sequence[ChangedMethod] = (),
+        mutant: Mutant | None = None,
+        observing: bool = False,
+        seconds: float | None = None,
     ) -> Run:
         """One candidate alone, in a file of its own beside the one where it would stand."""
-        return await self.run_text(folder_of(candidate), candidate.code, hash_seed=hash_seed, trapped=trapped)
+        conditions = Conditions(tuple(trapped), mutant, observing, seconds)
+        return await self.run_text(folder_of(candidate), candidate.code, hash_seed=hash_seed, conditions=conditions)
 
-    async def run_text(self, folder: str, text: str, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()) -> Run:
+    async def run_text(self, folder: str, text: str, *, hash_seed: int, conditions: Conditions = ORDINARY) -> Run:
         """A test file of that text, alone in that folder."""
         name = self._new_name(folder)
         limits = self.limits
-        request = _Request((name,), {name: text}, limits.seconds, limits.memory, hash_seed, trapped=tuple(trapped))
+        seconds = conditions.limit(limits.seconds)
+        request = _Request((name,), {name: text}, seconds, limits.memory, hash_seed, conditions=conditions)
         async with self._slots:
             session = await self._execute(request)
         if session.exceeded is not None:
@@ -292,20 +302,16 @@ class ColdRunner:
             "scratch": str(scratch),
             "arguments": self.concession,
             "limits": limits,
-            "traps": self.traps(request.trapped),
+            **self.special(request.conditions),
         }
 
-    def traps(self, methods: Sequence[ChangedMethod]) -> list[dict[str, object]]:
-        """Methods that a guest is to make raise, as `guest.trap` takes them."""
-        return [
-            {
-                "path": str(self.tree.root / method.path),
-                "starts": [definition.start for definition in method.definitions],
-                "name": method.method.name,
-                "whole": method.method.kind in {MethodKind.CLASS, MethodKind.MODULE},
-            }
-            for method in methods
-        ]
+    def special(self, conditions: Conditions) -> dict[str, object]:
+        """What is special about a run, as a guest is told of it."""
+        return {
+            "traps": describe_traps(self.tree.root, conditions.trapped),
+            "mutant": describe_mutant(self.tree.root, conditions.mutant),
+            "observing": conditions.observing,
+        }
 
 
 def folder_of(candidate: Candidate) -> str:

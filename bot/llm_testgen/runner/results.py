@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from llm_testgen.records import CoverageByPath, Ending, Failure, FileCoverage, Run, SuiteRun
+from llm_testgen.runner.observations import MOST, ObservationClaim
 
 Relative = Callable[[str], str | None]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -67,6 +68,7 @@ class Result(BaseModel):
         collect_errors: Files that could not be collected.
         files: What ran.
         touched: Modules that it imported, or would have if they had not been imported ahead.
+        observed: What it reported of its values.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +79,7 @@ class Result(BaseModel):
     collect_errors: int
     files: dict[str, FileRecord]
     touched: tuple[str, ...] = ()
+    observed: tuple[ObservationClaim, ...] = Field(default=(), max_length=MOST)
 
 
 class Untrappable(BaseModel):
@@ -203,7 +206,8 @@ def as_run(result: Result, seconds: float, relative: Relative, said: str = "") -
     files = _by_path(result, relative)
     covered = {path: file.executed for path, file in files.items()}
     branches = {path: file.branches for path, file in files.items() if file.branches}
-    return Run(ending, failure, covered, seconds, branches)
+    observed = tuple(claim.observation() for claim in result.observed)
+    return Run(ending, failure, covered, seconds, branches, observed=observed)
 
 
 def _no_failure(result: Result, said: str) -> Failure:

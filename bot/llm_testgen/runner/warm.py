@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from llm_testgen.records import Candidate, ChangedMethod, Run, Snapshot, SuiteRun
+from llm_testgen.records import Candidate, ChangedMethod, Mutant, Run, Snapshot, SuiteRun
 from llm_testgen.runner import results
-from llm_testgen.runner.base import Preparation
+from llm_testgen.runner.base import ORDINARY, Conditions, Preparation
 from llm_testgen.runner.cold import ColdRunner, cores, folder_of
 from llm_testgen.runner.process import last_line
-from llm_testgen.runner.zygotes import Kind, Pool, ZygoteError, run_request
+from llm_testgen.runner.zygotes import Kind, Pool, ZygoteError
 
 _SAMPLES = 2
 _IMPORTS_ALL = "def test_imports():\n    pass\n"
@@ -47,35 +47,50 @@ class WarmRunner:
         self._is_warm = not reason
         return replace(ready, cold=reason)
 
-    async def run_suite(self) -> SuiteRun:
-        """The project's own tests, in a process of their own."""
-        return await self._cold.run_suite()
+    async def run_suite(self, files: Mapping[str, str] | None = None) -> SuiteRun:
+        """The project's own tests, in a process of their own, with some of its files replaced."""
+        return await self._cold.run_suite(files)
 
     async def run_files(self, files: Mapping[str, str]) -> SuiteRun:
         """Test files together, in a process of their own."""
         return await self._cold.run_files(files)
 
-    async def run_candidate(
-        self, candidate: Candidate, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()
+    async def run_candidate(  # noqa: PLR0913 - each by its name, and most runs need none
+        self,
+        candidate: Candidate,
+        *,
+        hash_seed: int,
+        trapped: Sequence[ChangedMethod] = (),
+        mutant: Mutant | None = None,
+        observing: bool = False,
+        seconds: float | None = None,
     ) -> Run:
         """One candidate alone."""
-        return await self.run_text(folder_of(candidate), candidate.code, hash_seed=hash_seed, trapped=trapped)
+        conditions = Conditions(tuple(trapped), mutant, observing, seconds)
+        return await self.run_text(folder_of(candidate), candidate.code, hash_seed=hash_seed, conditions=conditions)
 
-    async def run_text(self, folder: str, text: str, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()) -> Run:
+    async def run_text(self, folder: str, text: str, *, hash_seed: int, conditions: Conditions = ORDINARY) -> Run:
         """A test file of that text, alone in that folder."""
-        if self._is_warm:
-            # Nothing is wrong with the test where no zygote can be had of its folder.
-            with contextlib.suppress(ZygoteError):
-                return await self._run_warm(folder, text, hash_seed=hash_seed, trapped=trapped)
-        return await self._cold.run_text(folder, text, hash_seed=hash_seed, trapped=trapped)
+        if not self._is_warm:
+            return await self._cold.run_text(folder, text, hash_seed=hash_seed, conditions=conditions)
+        # Nothing is wrong with the test where no zygote can be had of its folder.
+        with contextlib.suppress(ZygoteError):
+            run = await self._run_warm(folder, text, hash_seed=hash_seed, conditions=conditions)
+            if run is not None:
+                return run
+        # The time that others take says nothing about one that has to start a process and to import the project.
+        conditions = replace(conditions, seconds=None)
+        return await self._cold.run_text(folder, text, hash_seed=hash_seed, conditions=conditions)
 
-    async def _run_warm(self, folder: str, text: str, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()) -> Run:
-        answer, _ = await self._ask(folder, [text], hash_seed, trapped)
+    async def _run_warm(
+        self, folder: str, text: str, *, hash_seed: int, conditions: Conditions = ORDINARY
+    ) -> Run | None:
+        """A test file in a child of a zygote; None where it takes a process in which nothing is imported yet."""
+        answer, _ = await self._ask(folder, [text], hash_seed, conditions)
         if isinstance(answer.result, results.Untrappable):
-            return await self._cold.run_text(folder, text, hash_seed=hash_seed, trapped=trapped)
-        limit = self._cold.limits.seconds
+            return None
         if answer.timed_out:
-            run = results.timed_out(limit, answer.seconds)
+            run = results.timed_out(conditions.limit(self._cold.limits.seconds), answer.seconds)
         elif answer.result is None:
             run = results.crashed(last_line(answer.output), answer.seconds)
         else:
@@ -88,7 +103,7 @@ class WarmRunner:
             return await self._cold.run_together(candidates, hash_seed=hash_seed)
         texts = [candidate.code for candidate in candidates]
         try:
-            answer, files = await self._ask(folder_of(candidates[0]), texts, hash_seed, ())
+            answer, files = await self._ask(folder_of(candidates[0]), texts, hash_seed, ORDINARY)
         except ZygoteError:
             return await self._cold.run_together(candidates, hash_seed=hash_seed)
         if answer.timed_out:
@@ -106,7 +121,7 @@ class WarmRunner:
             await self._cold.close()
 
     async def _ask(
-        self, folder: str, texts: Sequence[str], hash_seed: int, trapped: Sequence[ChangedMethod]
+        self, folder: str, texts: Sequence[str], hash_seed: int, conditions: Conditions
     ) -> tuple[results.Answer, tuple[str, ...]]:
         """A zygote's answer, and the paths of the test files.
 
@@ -117,8 +132,7 @@ class WarmRunner:
         async with self._pool.zygote(Kind(PurePosixPath(folder).as_posix(), hash_seed)) as zygote:
             files = {zygote.name(position): text for position, text in enumerate(texts, 1)}
             with cold.added({} if cold.confinement.isolated else files):
-                request = run_request(cold, files, cold.traps(trapped))
-                answer = await zygote.ask(request, cold.limits.seconds * len(files))
+                answer = await zygote.run(cold, files, conditions)
         if answer is None:
             answer = results.Answer(output="it ended the process that watched over it")
         if answer.fault:
@@ -148,7 +162,7 @@ class WarmRunner:
         plain, warm = await asyncio.gather(
             cold.run_text(folder, text, hash_seed=0), self._run_warm(folder, text, hash_seed=0)
         )
-        difference = _difference(plain, warm)
+        difference = _difference(plain, warm) if warm is not None else "it cannot be run there"
         # What differs from itself says nothing about the other.
         if difference and not _difference(plain, await cold.run_text(folder, text, hash_seed=0)):
             return difference

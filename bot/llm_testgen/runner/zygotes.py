@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from llm_testgen.errors import ProjectError
 from llm_testgen.runner import results
+from llm_testgen.runner.base import Conditions
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.guest import landlock
 from llm_testgen.runner.launcher import PROTECTED_INSIDE, Start, launch_command, readable
@@ -111,8 +112,17 @@ class Zygote:
             "strict_signals": protects and not isolated and not scoped,
         }
 
-    async def ask(self, request: Mapping[str, object], seconds: float) -> results.Answer | None:
-        """What became of a request; None when the zygote did not survive it."""
+    async def run(self, cold: ColdRunner, files: Mapping[str, str], conditions: Conditions) -> results.Answer | None:
+        """What became of test files in a child; None when the zygote did not survive it."""
+        seconds = conditions.limit(cold.limits.seconds) * len(files)
+        request = {
+            "files": dict(files),
+            "run": list(files),
+            "plain": plain_tests(*files.values()) if len(files) == 1 else (),
+            "seconds": seconds,
+            "cpu": int(seconds) + 2,
+            **cold.special(conditions),
+        }
         try:
             answer = results.read_answer(await self._guest.ask(request, seconds + _GRACE_SECONDS))
         except TimeoutError:
@@ -182,16 +192,3 @@ class Pool:
         """End those that have waited longest when there are many."""
         while len(self._idle) >= self._workers * _SPARE:
             await self._idle.pop(0).end()
-
-
-def run_request(cold: ColdRunner, files: Mapping[str, str], traps: Iterable[object]) -> dict[str, object]:
-    """What a zygote is asked to run."""
-    seconds = cold.limits.seconds * len(files)
-    return {
-        "files": dict(files),
-        "run": list(files),
-        "plain": plain_tests(*files.values()) if len(files) == 1 else (),
-        "seconds": seconds,
-        "cpu": int(seconds) + 2,
-        "traps": list(traps),
-    }

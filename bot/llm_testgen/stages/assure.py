@@ -9,10 +9,8 @@ from typing import Protocol
 
 from llm_testgen.records import (
     Candidate,
-    ChangedMethod,
     Ending,
     Failure,
-    Lines,
     LinesByPath,
     Outcome,
     Reply,
@@ -28,10 +26,8 @@ _HASH_SEEDS = 2
 class Executes(Protocol):
     """What the chain needs of a runner."""
 
-    async def run_candidate(
-        self, candidate: Candidate, *, hash_seed: int, trapped: Sequence[ChangedMethod] = ()
-    ) -> Run:
-        """One candidate alone; the trapped methods raise when they are used."""
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int) -> Run:
+        """One candidate alone."""
 
     async def run_together(self, candidates: Sequence[Candidate], *, hash_seed: int) -> tuple[Run, ...]:
         """Several candidates in one process, in their order."""
@@ -44,16 +40,17 @@ class Requirement:
     Attributes:
         missing: Changed lines that hold a statement and that no existing test executes.
         repeats: How often it must pass again, with another hash seed and with the first in turn.
-        targets: The methods that hold the missing lines.
     """
 
     missing: LinesByPath
     repeats: int = 2
-    targets: tuple[ChangedMethod, ...] = ()
 
 
 async def assure(candidate: Candidate, runner: Executes, requirement: Requirement) -> Verdict:
-    """Judge one candidate: builds, passes, stable, gains, proves; the first filter that it fails gives the outcome."""
+    """Judge one candidate: builds, passes, stable, gains; the first filter that it fails gives the outcome.
+
+    What is accepted here has still to be proved.
+    """
     first = await runner.run_candidate(candidate, hash_seed=0)
     if first.ending is Ending.NOT_COLLECTED:
         return Verdict(candidate, Outcome.BROKEN, explain(first.failure), runs=(first,))
@@ -71,33 +68,7 @@ async def assure(candidate: Candidate, runner: Executes, requirement: Requiremen
     gained = gain(runs, requirement.missing)
     if not gained:
         return Verdict(candidate, Outcome.NO_GAIN, "executes no changed line that was not covered", runs=runs)
-    proven, unproven = await _trap(candidate, gained, requirement.targets, runner)
-    if not proven:
-        reason = f"passes even when {unproven} raises instead of running"
-        return Verdict(candidate, Outcome.VACUOUS, reason, runs=runs)
-    return Verdict(candidate, Outcome.ACCEPTED, gained=proven, runs=runs)
-
-
-async def _trap(
-    candidate: Candidate, gained: LinesByPath, targets: Sequence[ChangedMethod], runner: Executes
-) -> tuple[LinesByPath, str]:
-    """The gained lines that the candidate has not only claimed to execute, and a method of the others.
-
-    What a candidate reports about itself is a claim: code in the same process can invent coverage and a passed test.
-    But it cannot know that a method that it never called would have raised.
-    """
-    unproven: dict[str, Lines] = {}
-    name = ""
-    for target in targets:
-        lines = gained.get(target.path, frozenset()) & target.lines
-        if not lines:
-            continue
-        run = await runner.run_candidate(candidate, hash_seed=0, trapped=(target,))
-        if run.ending in {Ending.PASSED, Ending.SKIPPED}:
-            unproven[target.path] = unproven.get(target.path, frozenset()) | lines
-            name = target.qualname
-    left = {path: lines - unproven.get(path, frozenset()) for path, lines in gained.items()}
-    return {path: lines for path, lines in left.items() if lines}, name
+    return Verdict(candidate, Outcome.ACCEPTED, gained=gained, runs=runs)
 
 
 async def assure_together(verdicts: Sequence[Verdict], runner: Executes) -> list[Verdict]:

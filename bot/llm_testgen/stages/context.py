@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from llm_testgen.recipe import DEFAULT_RECIPE, Choice, Recipe, tokens
 from llm_testgen.records import (
     MODULE_QUALNAME,
     ChangedMethod,
@@ -24,13 +25,10 @@ from llm_testgen.records import (
 )
 from llm_testgen.source import FunctionNode, SourceError, parse_tree, signature
 
-# Characters of Python that one token of a code model stands for, on the low side.
-_CHARACTERS_PER_TOKEN = 3
 _LONGEST_BODY = 30
 _LONGEST_EXAMPLE = 30
-# Shares of the budget that bodies and the example may take; signatures get what is left.
-_BODY_SHARE = 0.6
-_EXAMPLE_SHARE = 0.25
+# Among so many of the nearest tests the shortest is looked for.
+_NEAR = 20
 _RANK = {
     Relation.INIT: 0,
     Relation.CLASS: 1,
@@ -61,23 +59,25 @@ class Surroundings:
     test_path: str
 
 
-def build_context(target: ChangedMethod, around: Surroundings, budget: int) -> Context:
+def build_context(target: ChangedMethod, around: Surroundings, budget: int, recipe: Recipe = DEFAULT_RECIPE) -> Context:
     """The context of one target, before it is known what is uncovered.
 
     Args:
         target: What tests are wanted for.
         around: What the index knows about it.
-        budget: Tokens that related code and the example may take together; 0 for none.
+        budget: Tokens that related code and examples may take together; 0 for none.
+        recipe: Which related code is shown, how much of it, and how many examples.
     """
-    example = _example(around.tests, int(budget * _EXAMPLE_SHARE))
-    left = budget - _tokens(example)
+    example = _examples(around.tests, int(budget * recipe.example_share), recipe)
+    related = [entry for entry in around.related if entry.relation in recipe.context]
+    left = budget - tokens(example)
     return Context(
         target=target,
         module=around.module,
         import_line=import_line(target, around.module),
         uncovered=frozenset(),
         test_path=around.test_path,
-        items=tuple(_items(around.related, left)),
+        items=tuple(_items(related, left, int(left * recipe.body_share))),
         example=example,
         fixtures=tuple(name for name in around.fixtures if re.search(rf"[(,]\s*{name}\s*[,):=]", example)),
     )
@@ -91,19 +91,18 @@ def import_line(target: ChangedMethod, module: str) -> str:
     return f"from {parent} import {name}" if parent else f"import {name}"
 
 
-def _items(related: tuple[RelatedMethod, ...], budget: int) -> Iterator[ContextItem]:
+def _items(related: Sequence[RelatedMethod], budget: int, for_bodies: int) -> Iterator[ContextItem]:
     """Related methods in order of rank while they fit: with bodies as long as their share lasts."""
-    for_bodies = int(budget * _BODY_SHARE)
     for entry in sorted(related, key=lambda entry: _RANK[entry.relation]):
         body = _body(entry)
-        if body and _tokens(body) <= min(for_bodies, budget):
-            for_bodies -= _tokens(body)
-            budget -= _tokens(body)
+        if body and tokens(body) <= min(for_bodies, budget):
+            for_bodies -= tokens(body)
+            budget -= tokens(body)
             yield ContextItem(entry, Detail.BODY, body)
             continue
         text = _header(entry.method)
-        if _tokens(text) <= budget:
-            budget -= _tokens(text)
+        if tokens(text) <= budget:
+            budget -= tokens(text)
             yield ContextItem(entry, Detail.SIGNATURE, text)
 
 
@@ -145,13 +144,21 @@ def class_outline(method: Method) -> str:
     return "\n".join(lines)
 
 
-def _example(tests: tuple[Method, ...], budget: int) -> str:
-    """The nearest existing test that is short enough to serve as an example."""
-    for test in tests:
-        source = _outdented(test.source)
-        if source.count("\n") < _LONGEST_EXAMPLE and _tokens(source) <= budget:
-            return source
-    return ""
+def _examples(tests: Sequence[Method], budget: int, recipe: Recipe) -> str:
+    """The nearest existing tests, or the shortest of the near ones, that are short enough to serve as examples."""
+    texts = [_outdented(test.source) for test in tests]
+    if recipe.choice is Choice.SHORTEST:
+        texts = sorted(texts[:_NEAR], key=len)
+    shown: list[str] = []
+    for text in texts:
+        fits = text.count("\n") < _LONGEST_EXAMPLE and tokens(_joined([*shown, text])) <= budget
+        if fits and len(shown) < recipe.examples:
+            shown.append(text)
+    return _joined(shown)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    return "\n\n\n".join(texts)
 
 
 def _outdented(source: str) -> str:
@@ -159,7 +166,3 @@ def _outdented(source: str) -> str:
     first = source.partition("\n")[0]
     margin = len(first) - len(first.lstrip())
     return "\n".join(line[margin:] if not line[:margin].strip() else line for line in source.split("\n"))
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text) // _CHARACTERS_PER_TOKEN)

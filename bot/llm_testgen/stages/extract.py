@@ -11,13 +11,16 @@ import ast
 import builtins
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llm_testgen.records import MODULE_QUALNAME, Candidate, Reply
-from llm_testgen.source import FunctionNode
+from llm_testgen.repairs.base import ALL_REPAIRS, ProjectNames, RepairKind
+from llm_testgen.repairs.shaping import as_test, is_class_of_tests, shaped, unfolded
+from llm_testgen.source import DefinitionNode, FunctionNode
 from llm_testgen.statements import Piece, bound_names, grouped_imports, pieces_of, pieces_of_module
 
+_ASSIGNED = ast.Assign | ast.AnnAssign
 _BUILTINS = frozenset(dir(builtins)) | {"__file__", "__name__", "__doc__"}
 _COMMON_MODULES = {
     "np": "import numpy as np",
@@ -28,26 +31,21 @@ _COMMON_MODULES = {
     "MagicMock": "from unittest.mock import MagicMock",
     "AsyncMock": "from unittest.mock import AsyncMock",
     "patch": "from unittest.mock import patch",
+    "TestCase": "from unittest import TestCase",
     "Path": "from pathlib import Path",
     "Decimal": "from decimal import Decimal",
     "Fraction": "from fractions import Fraction",
 }
 
 
-class Names(Protocol):
+class Names(ProjectNames, Protocol):
     """What the project says about names: how a test of one module gets hold of them."""
-
-    def import_for(self, name: str) -> str | None:
-        """The import statement that binds ``name`` as the module under test or its project does; None if unknown."""
 
     def helper(self, name: str) -> str | None:
         """Source of the fixture, function or constant ``name`` of the test file that the target's tests belong to."""
 
     def is_defined(self, name: str) -> bool:
         """Whether the module under test itself defines ``name`` at its top level."""
-
-    def is_project_module(self, module: str) -> bool:
-        """Whether ``module`` is the dotted name of one of the project's own modules or packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +57,67 @@ class _Parts:
     tests: tuple[Piece, ...]
 
 
-def extract(reply: Reply, names: Names) -> tuple[Candidate, ...]:
+def extract(reply: Reply, names: Names, kinds: frozenset[RepairKind] = ALL_REPAIRS) -> tuple[Candidate, ...]:
     """Every test function of a reply as a candidate, in order; none when the reply holds no test.
 
     Args:
         reply: What the model answered.
         names: The project's names as seen from the target's module.
+        kinds: What may be mended. Without ``SALVAGE`` only blocks that are valid as a whole count, and tests stay as
+            they are; without ``IMPORTS`` what the reply does not import is not imported.
     """
-    parts = _sort(pieces_of(reply.text), names, reply)
+    salvage = RepairKind.SALVAGE in kinds
+    pieces = pieces_of(reply.text, salvage=salvage)
+    parts = _salvaged(pieces, names, reply) if salvage else _sort(pieces)
+    mending = names if RepairKind.IMPORTS in kinds else None
     return tuple(
-        Candidate(reply=reply, name=name, code=_module(piece, parts, names))
+        Candidate(reply=reply, name=name, code=_module(piece, parts, names, mending))
         for name, piece in _single_tests(parts.tests)
     )
 
 
-def _sort(pieces: tuple[Piece, ...], names: Names, reply: Reply) -> _Parts:
+def _sort(pieces: Iterable[Piece]) -> _Parts:
     imports: list[Piece] = []
     helpers: list[Piece] = []
     tests: list[Piece] = []
-    asserted: list[Piece] = []
     for piece in pieces:
-        node = piece.node
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(piece.node, ast.Import | ast.ImportFrom):
             imports.append(piece)
-        elif _is_test(node):
+        elif _is_test(piece.node):
             tests.append(piece)
-        elif isinstance(node, FunctionNode | ast.ClassDef):
-            if not _is_copy(node, names, reply):
-                helpers.append(piece)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
+        elif isinstance(piece.node, DefinitionNode | ast.Assign | ast.AnnAssign):
             helpers.append(piece)
-            asserted.append(piece)
-        elif isinstance(node, ast.Assert):
-            asserted.append(piece)
-    if not tests and any(isinstance(piece.node, ast.Assert) for piece in asserted):
-        tests.append(_wrap(asserted, reply))
     return _Parts(tuple(imports), tuple(helpers), tuple(tests))
+
+
+def _salvaged(pieces: Iterable[Piece], names: Names, reply: Reply) -> _Parts:
+    """The statements of a reply, without what the model copied; of one without a test what can be made one."""
+    inner = [one for piece in pieces for one in unfolded(piece)]
+    own = [piece for piece in inner if _is_test(piece.node) or not _is_copy(piece.node, names, reply)]
+    parts = _sort(own)
+    tests = tuple(shaped(piece, _copied_names(piece, names, reply)) for piece in parts.tests)
+    bare = [piece for piece in own if isinstance(piece.node, ast.Assert)]
+    if not tests and bare:
+        tests = (_wrap([piece for piece in own if isinstance(piece.node, ast.Assert | _ASSIGNED)], reply),)
+    if tests:
+        return replace(parts, tests=tests)
+    found = {id(piece): test for piece in parts.helpers if (test := as_test(piece))}
+    helpers = tuple(piece for piece in parts.helpers if id(piece) not in found)
+    return replace(parts, helpers=helpers, tests=tuple(found.values()))
+
+
+def _copied_names(piece: Piece, names: Names, reply: Reply) -> frozenset[str]:
+    """Names of the definitions inside of a test that are copies of the code under test."""
+    inner = [node for node in ast.walk(piece.node) if isinstance(node, DefinitionNode) and node is not piece.node]
+    return frozenset(node.name for node in inner if _is_copy(node, names, reply))
 
 
 def _is_test(node: ast.stmt) -> bool:
     if isinstance(node, FunctionNode):
         return node.name.startswith("test") and not _is_fixture(node)
-    return isinstance(node, ast.ClassDef) and _is_test_class(node) and any(_is_test(child) for child in node.body)
+    if not isinstance(node, ast.ClassDef):
+        return False
+    return is_class_of_tests(node) or (_is_test_class(node) and any(_is_test(child) for child in node.body))
 
 
 def _is_test_class(node: ast.ClassDef) -> bool:
@@ -112,10 +129,16 @@ def _is_fixture(node: FunctionNode) -> bool:
     return any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list)
 
 
-def _is_copy(node: FunctionNode | ast.ClassDef, names: Names, reply: Reply) -> bool:
+def _is_copy(node: ast.stmt, names: Names, reply: Reply) -> bool:
     """Whether the model copied the project's code: the real one must be imported instead."""
-    target = reply.prompt.target
-    if node.name == target.method.name and not (isinstance(node, FunctionNode) and _is_fixture(node)):
+    context = reply.prompt.context
+    if isinstance(node, _ASSIGNED):
+        statements = {name: f"from {context.module} import {name}" for name in bound_names(node)}
+        known = (name.isupper() and names.import_for(name) == statement for name, statement in statements.items())
+        return bool(statements) and all(known)
+    if not isinstance(node, DefinitionNode):
+        return False
+    if node.name == context.target.method.name and not (isinstance(node, FunctionNode) and _is_fixture(node)):
         return True
     return names.is_defined(node.name)
 
@@ -142,7 +165,7 @@ def _single_tests(tests: tuple[Piece, ...]) -> Iterator[tuple[str, Piece]]:
             yield node.name, piece
 
 
-def _module(test: Piece, parts: _Parts, names: Names) -> str:
+def _module(test: Piece, parts: _Parts, names: Names, mending: Names | None) -> str:
     """The text of a module that holds one test and what it needs."""
     own = {name: piece for piece in parts.helpers for name in bound_names(piece.node)}
     given = {name for piece in parts.imports for name in bound_names(piece.node)}
@@ -165,7 +188,7 @@ def _module(test: Piece, parts: _Parts, names: Names) -> str:
                 waiting.append(own[name])
     kept = [piece for piece in parts.helpers if piece in helpers]
     unbound = [name for name in read if name not in own and name not in borrowed]
-    head = "\n".join(grouped_imports(_import_lines(unbound, parts.imports, names)))
+    head = "\n".join(grouped_imports(_import_lines(unbound, parts.imports, mending)))
     body = "\n\n\n".join(piece.text for piece in (*reversed(borrowed.values()), *kept, test))
     return f"{head}\n\n\n{body}\n" if head else f"{body}\n"
 
@@ -225,8 +248,8 @@ def _all(arguments: ast.arguments) -> list[ast.arg]:
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *extra]
 
 
-def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Names) -> Iterator[str]:
-    """One import statement for each needed name that one can be found for."""
+def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Names | None) -> Iterator[str]:
+    """One import statement for each needed name that one can be found for; without names those of the reply."""
     given: dict[str, list[tuple[ast.Import | ast.ImportFrom, ast.alias]]] = {}
     stars: list[str] = []
     for piece in imports:
@@ -239,17 +262,17 @@ def _import_lines(needed: Iterable[str], imports: tuple[Piece, ...], names: Name
     for name in needed:
         if name in given:
             yield from (_mend(node, alias, names) for node, alias in given[name])
-        elif statement := names.import_for(name) or _COMMON_MODULES.get(name):
+        elif names and (statement := names.import_for(name) or _COMMON_MODULES.get(name)):
             yield statement
-        elif name in sys.stdlib_module_names:
+        elif names and (name in sys.stdlib_module_names or names.is_project_module(name)):
             yield f"import {name}"
     yield from (star for star in stars if not star.startswith("from ."))
 
 
-def _mend(node: ast.Import | ast.ImportFrom, alias: ast.alias, names: Names) -> str:
+def _mend(node: ast.Import | ast.ImportFrom, alias: ast.alias, names: Names | None) -> str:
     """One name's import as the model wrote it, or the project's own where the model made the module up."""
     plain = _single_import(node, alias)
-    if isinstance(node, ast.Import):
+    if isinstance(node, ast.Import) or names is None:
         return plain
     module = node.module or ""
     top = module.partition(".")[0]

@@ -11,7 +11,10 @@ _Line = tuple[str, int]
 
 
 def select(verdicts: Sequence[Verdict], most: int | None) -> tuple[tuple[Verdict, ...], tuple[int, ...]]:
-    """Choose among the accepted verdicts, greedily by what each adds, the shorter test first where that is equal.
+    """Choose among the accepted verdicts, greedily by what each adds.
+
+    Where that is equal, the one comes first that kills more mutants, then one whose expected values are the model's
+    and not the run's, then the shorter.
 
     Args:
         verdicts: All verdicts of a run.
@@ -27,7 +30,7 @@ def select(verdicts: Sequence[Verdict], most: int | None) -> tuple[tuple[Verdict
     chosen: list[int] = []
     covered: frozenset[_Line] = frozenset()
     while open_ and (most is None or len(chosen) < most):
-        best = max(open_, key=lambda index: (len(open_[index] - covered), -len(verdicts[index].candidate.code), -index))
+        best = max(open_, key=lambda index: (len(open_[index] - covered), *_worth(verdicts[index]), -index))
         if not open_[best] - covered:
             break
         covered |= open_.pop(best)
@@ -40,6 +43,11 @@ def select(verdicts: Sequence[Verdict], most: int | None) -> tuple[tuple[Verdict
             reason = "more tests were accepted than asked for" if left else "other accepted tests cover the same lines"
             judged[index] = replace(verdict, outcome=Outcome.NO_GAIN, reason=reason)
     return tuple(judged), tuple(chosen)
+
+
+def _worth(verdict: Verdict) -> tuple[int, int, int]:
+    candidate = verdict.candidate
+    return len(verdict.proof.killed), -len(candidate.observed), -len(candidate.code)
 
 
 def _needed(chosen: list[int], verdicts: Sequence[Verdict]) -> list[int]:

@@ -71,6 +71,15 @@ class Box:
 
     def yields(self):
         yield 1
+
+
+class Proxy:
+    @property
+    def __class__(self):
+        raise RuntimeError
+
+
+PROXY = Proxy()
 '''
 TREE = ast.parse(SOURCE)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.capture import DontReadFromInput
 
-from . import kernel, landlock, outcomes, plain, seccomp, trap
+from . import kernel, landlock, observe, outcomes, plain, seccomp, trap
 from .surroundings import OnlyPytestKnowsError
 from .workspace import RESET_CHANNEL
 
@@ -35,6 +35,7 @@ class Child:
         self._zygote = zygote
         self._session = session
         self._request = request
+        self._observer: observe.Observer | None = None
 
     def run(self, writing: int, printed: int) -> NoReturn:
         """Run it, report, and end.
@@ -88,7 +89,14 @@ class Child:
 
     def _tests(self) -> dict[str, Any]:
         zygote, request = self._zygote, self._request
-        zygote.meter.survive_fork()
+        if zygote.replacement is not None:
+            # What it covers is of no interest.
+            zygote.meter.ignore()
+            zygote.replacement.put()
+        else:
+            zygote.meter.survive_fork()
+        if request["observing"]:
+            self._observer = observe.Observer(zygote.request["scratch"], zygote.root)
         if request["traps"] and not trap.set_in_memory(request["traps"]):
             return {"untrappable": True}
         if zygote.plain is not None:
@@ -108,15 +116,28 @@ class Child:
         try:
             said = plain.run(module, zygote.meter)
         except (plain.UnexplainedError, OnlyPytestKnowsError) as error:
-            # With a trap it is enough to know that the test does not pass.
-            if not self._request["traps"]:
+            if not self._is_told(error):
                 return {"only": "explained" if isinstance(error, plain.UnexplainedError) else "pytest"}
-            said = {"exit": 1, "outcomes": {self._request["run"][0]: "failed"}, "failures": [], "collect_errors": 0}
+            said = self._failed(error.__cause__)
         del explaining
         return self._with_files(said)
 
+    def _is_told(self, error: Exception) -> bool:
+        """Whether enough is known of a test that did not pass: that it did not, and with a mutant where."""
+        has_mutant = self._zygote.replacement is not None
+        return bool(self._request["traps"]) or (has_mutant and isinstance(error, plain.UnexplainedError))
+
+    def _failed(self, error: BaseException | None) -> dict[str, Any]:
+        name, root = self._request["run"][0], self._zygote.root
+        failures = [outcomes.failure(error, os.path.join(root, name), "call", root)] if error is not None else []
+        return {"exit": 1, "outcomes": {name: "failed"}, "failures": failures, "collect_errors": 0}
+
     def _with_files(self, said: dict[str, Any]) -> dict[str, Any]:
         """A report with what ran of the measured files; what was imported ahead goes by what was touched."""
+        if self._observer is not None:
+            said = {**said, "observed": self._observer.observed}
+        if self._zygote.replacement is not None:
+            return {**said, "files": {}}
         meter, ledger = self._zygote.meter, self._zygote.ledger
         files = meter.executed(meter.take())
         return {**said, "files": files, "touched": ledger.touched()}

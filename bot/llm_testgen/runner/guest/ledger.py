@@ -63,6 +63,11 @@ class Ledger:
         """Modules that were touched since, of those that are worth a credit."""
         return [name for name in self._touched if name in self.credits]
 
+    def has_run(self, path: str, lines: Iterable[int]) -> bool:
+        """Whether one of some lines of a file has run while all was imported; negative for leaving a definition."""
+        wanted = set(lines)
+        return any(not wanted.isdisjoint(arc) for arcs in self._arcs.values() for arc in arcs.get(path, ()))
+
     def _charged(self, start: Iterable[str]) -> set[str]:
         """Modules that were charged with something, of those that come with some modules."""
         return {name for name in self._reachable(start) if self._arcs.get(name)}

@@ -125,6 +125,10 @@ class Meter:
         self._watching = 0
         self._coverage._collector.pause()
 
+    def ignore(self) -> None:
+        """Measure nothing more, whatever is watched."""
+        self._watching += 1
+
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Measure for a while, where it was paused."""

@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from _pytest import assertion
 
 from . import outcomes, reaper
@@ -229,7 +230,7 @@ def _run_tests(plain: Plain, module: types.ModuleType) -> dict[str, Any]:
     for name in plain.tests:
         os.environ["PYTEST_CURRENT_TEST"] = f"{place.relative}::{name} (call)"
         around.set_up()
-        error = _raised(getattr(module, name), plain)
+        error = _raised(getattr(module, name), plain, is_test=True)
         around.tear_down(last=name == plain.tests[-1])
         if error is not None:
             failures.append(outcomes.failure(error, place.path, "call", place.root))
@@ -237,7 +238,7 @@ def _run_tests(plain: Plain, module: types.ModuleType) -> dict[str, Any]:
     return {"exit": int(bool(failures)), "outcomes": ended, "failures": failures, "collect_errors": 0}
 
 
-def _raised(call: Callable[[], object], plain: Plain) -> Exception | None:
+def _raised(call: Callable[[], object], plain: Plain, *, is_test: bool = False) -> BaseException | None:
     """What a call raises.
 
     Raises:
@@ -252,8 +253,10 @@ def _raised(call: Callable[[], object], plain: Plain) -> Exception | None:
         return error
     except Exception as error:
         return error
-    except BaseException as error:  # a skip, a failure by name, an exit
-        raise OnlyPytestKnowsError from error
+    except BaseException as error:
+        if is_test and type(error) is pytest.fail.Exception:
+            return error
+        raise OnlyPytestKnowsError from error  # a skip, an exit
     if result is not None:
         raise OnlyPytestKnowsError
     return None

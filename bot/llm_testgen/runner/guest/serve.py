@@ -9,9 +9,11 @@ request a line, one answer a line. The first request says what is wanted::
         → what this process can do, see `check`
     {"mode": "run", "files": {path: text to write first}, "run": [paths, none for all that pytest finds],
      "measured": [paths], "every_file": whether to report statements, also of files that nothing touched,
-     "scratch": folder, "arguments": [of pytest], "limits": {"memory", "file", "cpu"}, "traps": see `trap`}
+     "scratch": folder, "arguments": [of pytest], "limits": {"memory", "file", "cpu"}, "traps": see `trap`,
+     "mutant": see `mutation`, or null; with one, nothing is measured, "observing": whether tests may report values}
         → {"started": true}, before anything of the project is run, and then
-        → {"exit", "outcomes", "failures", "collect_errors", "files": {path: {"executed", "branches", "statements"}}}
+        → {"exit", "outcomes", "failures", "collect_errors", "files": {path: {"executed", "branches", "statements"}},
+           "observed": [{"key", "type", "expression", "imports"}, see `observe`]}
     {"mode": "serve", …}
         → see `zygote`
 
@@ -81,22 +83,34 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
     write_files(request["files"])
     limit_resources(request["limits"])
-    meter = Meter(request["measured"])
+    meter = None if request["mutant"] else Meter(request["measured"])
     if request["traps"]:
-        from .trap import set_on_import
+        from . import trap
 
-        set_on_import(request["traps"])
+        trap.set_on_import(request["traps"])
+    if request["mutant"]:
+        from . import mutation
+
+        mutation.set_on_import(request["mutant"])
+    observer = None
+    if request["observing"]:
+        from . import observe
+
+        observer = observe.Observer(request["scratch"], os.getcwd())
     import pytest  # only after coverage has started
 
     recorder = outcomes.Recorder(request["run"])
     light = not request["every_file"]
     arguments = outcomes.pytest_arguments(request["scratch"], request["arguments"], request["run"], light=light)
     code = pytest.main(arguments, plugins=[recorder])
-    if request["every_file"]:
+    if meter is None:
+        files = {}
+    elif request["every_file"]:
         files = meter.report(request["measured"], request["scratch"])
     else:
         files = meter.executed(meter.take())
-    return {**recorder.result(int(code)), "files": files}
+    observed = observer.observed if observer is not None else []
+    return {**recorder.result(int(code)), "files": files, "observed": observed}
 
 
 def interrupt(*_: object) -> None:

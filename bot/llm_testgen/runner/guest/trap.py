@@ -29,7 +29,7 @@ def set_in_memory(traps: list[dict[str, Any]]) -> bool:
     wanted = {(trap["path"], trap["name"], start) for trap in traps for start in trap["starts"]}
     found = set()
     for function in gc.get_objects():
-        if isinstance(function, types.FunctionType):
+        if type(function) is types.FunctionType:  # not what it says that it is
             code = function.__code__
             key = (code.co_filename, code.co_name, code.co_firstlineno)
             if key in wanted:

@@ -18,7 +18,8 @@ and each of the others runs test files in a child of its own::
 
     {"files": {path: text; written only to a fresh copy}, "run": [paths], "seconds": wall-clock limit,
      "plain": names of its tests if it is a lone file that may be run without pytest, else none,
-     "cpu": its limit, "traps": see `trap`}
+     "cpu": its limit, "traps": see `trap`, "mutant": see `mutation`, or null,
+     "observing": whether the test may report values, see `observe`}
         → {"result": see `serve`, with the names of "touched" modules; null when it left none,
            "timed_out": bool, "status": wait status, "cpu": seconds,
            "memory": bytes, "seconds": …, "output": the end of what it printed, "untrappable": bool}
@@ -39,11 +40,12 @@ import coverage  # noqa: F401 - before pytest: plugins may bring another
 import pytest
 from _pytest.assertion import rewrite as rewriting
 
-from . import kernel, landlock, outcomes, plain, reaper, seccomp
+from . import answers, kernel, landlock, outcomes, plain, reaper, seccomp
 from .child import GENERATE, Child
 from .files import limit_resources, write_files
 from .ledger import Ledger
 from .measure import Meter
+from .mutation import Replacement, Replacements
 from .warmup import warm_up
 from .workspace import Workspace
 
@@ -61,7 +63,6 @@ _UNEXPLAINED = b'"result": {"only": "explained"}'
 _PYTEST_FIXTURES = frozenset(
     {"request", "tmp_path", "tmp_path_factory", "capsys", "capfd", "caplog", "monkeypatch", "recwarn"}
 )
-_LAST_OUTPUT = 4096
 _rewrite: Any = getattr(rewriting, "_rewrite_test", None)
 
 
@@ -89,6 +90,8 @@ class Zygote:
         self._shelf: plain.Shelf | None = None
         self._announced: set[pathlib.Path] = set()
         self.compiled: dict[pathlib.Path, Any] = {}
+        self._replacements = Replacements(request["measured"], self.ledger.has_run)
+        self.replacement: Replacement | None = None
         self.workspace = Workspace(request, self.root)
 
     def serve(self) -> dict[str, Any]:
@@ -220,6 +223,10 @@ class Zygote:
     def _answer(self, session: Any, request: dict[str, Any]) -> bytes:
         started = time.monotonic()
         try:
+            self.replacement = self._replacements.take(request["mutant"]) if request["mutant"] else None
+            if request["mutant"] and self.replacement is None:
+                return answers.without_child(answers.UNTRAPPABLE, started)
+            started = time.monotonic()  # what a mutant takes to be made is not the test's
             self.plain = self._take(request)
             if self.plain is not None:
                 answer = self._run_plain(session, request, started)
@@ -228,8 +235,7 @@ class Zygote:
             self.workspace.lay_out(request["files"])
             broken = self._compile(session, request["run"])
             if broken is not None:
-                nothing = reaper.Usage(0, 0.0, 0)
-                return _answer(False, nothing, time.monotonic() - started, "", json.dumps(broken).encode())  # noqa: FBT003
+                return answers.without_child(json.dumps(broken).encode(), started)
             return self._fork(session, request, started)
         except OSError as error:
             return json.dumps({"fault": f"{error}"}).encode()
@@ -298,14 +304,14 @@ class Zygote:
         try:
             said, timed_out = reaper.attend(child, reading, started + request["seconds"], _MOST_RESULT)
             usage = reaper.end_all(child, alone=self.request["alone"])
-            output = _tail(printed)
+            output = answers.tail(printed)
             os.ftruncate(printed, 0)
         finally:
             os.close(reading)
             os.close(printed)
         # What the child said is passed on as it came: the bot judges it, and parsing it here would only cost time.
         seconds = time.monotonic() - started
-        return _answer(timed_out, usage, seconds, output, said)
+        return answers.answer(timed_out, usage, seconds, output, said)
 
 
 def _path(module: Any) -> str:
@@ -316,22 +322,6 @@ def _compile(path: pathlib.Path, _: object) -> None:
     compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
 
 
-def _answer(timed_out: bool, usage: reaper.Usage, seconds: float, output: str, said: bytes) -> bytes:  # noqa: FBT001
-    """An answer as JSON; what the child said comes last.
-
-    Written by hand: what `json` touches would have to be copied again for each child.
-    """
-    known = '{"timed_out": %s, "status": %d, "cpu": %f, "memory": %d, "seconds": %f, "output": %s' % (  # noqa: UP031
-        "true" if timed_out else "false",
-        usage.status,
-        usage.cpu,
-        usage.memory,
-        seconds,
-        json.dumps(output) if output else '""',
-    )
-    return known.encode() + (b', "result": ' + said.replace(b"\n", b" ") if said else b"") + b"}"
-
-
 def _same_files(descriptor: int) -> list[int]:
     """Other descriptors of the same file: pytest's faulthandler keeps one of standard error."""
     found = []
@@ -340,8 +330,3 @@ def _same_files(descriptor: int) -> list[int]:
             if int(name) > descriptor and os.path.sameopenfile(int(name), descriptor):
                 found.append(int(name))
     return found
-
-
-def _tail(descriptor: int) -> str:
-    size = os.fstat(descriptor).st_size
-    return os.pread(descriptor, _LAST_OUTPUT, max(0, size - _LAST_OUTPUT)).decode("utf-8", "replace")

@@ -1,0 +1,145 @@
+"""A change made ready to work on: its repository, index, runner, baseline and targets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llm_testgen.baseline import Baseline, measured_paths, run_baseline
+from llm_testgen.bench.changes import BASE, HEAD, BenchChange
+from llm_testgen.edges.git import Repository
+from llm_testgen.errors import ProjectError
+from llm_testgen.index import Index
+from llm_testgen.knowledge import ProjectKnowledge
+from llm_testgen.paths import is_imported, main_folder
+from llm_testgen.records import Change, ChangedMethod, Lines, LinesByPath, MethodKind, Snapshot
+from llm_testgen.runner.base import Limits, Project
+from llm_testgen.runner.cold import ColdRunner
+from llm_testgen.runner.interpreter import Interpreter
+from llm_testgen.runner.launcher import Confinement
+from llm_testgen.runner.warm import WarmRunner, sample_tests
+from llm_testgen.stages.diff import changed_methods
+
+MOST_TARGETS = 5
+_LEAST = 2  # lines that are not covered: one alone is rarely more than another wording
+_KINDS = frozenset({MethodKind.FUNCTION, MethodKind.METHOD})
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What candidates run with.
+
+    Attributes:
+        interpreter: Has pytest and what the projects need.
+        confinement: The sandbox.
+        environ: The bot's own environment.
+        workers: How many candidates run at once.
+    """
+
+    interpreter: Interpreter
+    confinement: Confinement
+    environ: Mapping[str, str]
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A change, ready to work on.
+
+    Attributes:
+        name: What the change is called.
+        change: What differs.
+        targets: The changed methods that tests are asked for.
+        baseline: What the existing tests execute.
+        knowledge: What the index tells.
+        runner: Runs candidates on the tree at head.
+        notes: What is odd about it.
+    """
+
+    name: str
+    change: Change
+    targets: tuple[ChangedMethod, ...]
+    baseline: Baseline
+    knowledge: ProjectKnowledge
+    runner: WarmRunner
+    notes: tuple[str, ...]
+
+    def missing(self) -> LinesByPath:
+        """Changed lines of the targets that no existing test executes."""
+        wanted: defaultdict[str, Lines] = defaultdict(frozenset)
+        for target in self.targets:
+            wanted[target.path] |= target.lines
+        return {path: lines & wanted[path] for path, lines in self.baseline.missing().items() if lines & wanted[path]}
+
+
+@asynccontextmanager
+async def open_ground(bench: BenchChange, folder: Path, machine: Machine, index_file: Path) -> AsyncIterator[Ground]:
+    """Make a change ready; everything that was started for it ends with the context.
+
+    Args:
+        bench: Which change.
+        folder: Its repository, whose last two commits are the change.
+        machine: What candidates run with.
+        index_file: Where the index is kept.
+
+    Raises:
+        ProjectError: The project's tests cannot be run here, or a wanted target is not in the change.
+    """
+    repository = Repository.open(folder)
+    revisions = repository.merge_base(BASE, HEAD)
+    change = changed_methods(revisions.base, revisions.head, repository.changes(revisions.base, revisions.head))
+    snapshot = repository.snapshot(revisions.head)
+    async with AsyncExitStack() as stack:
+        index = stack.enter_context(Index.open(index_file))
+        index.update(snapshot)
+        cold = ColdRunner(
+            _project(change, snapshot, index), machine.interpreter, machine.confinement, Limits(), machine.environ
+        )
+        runner = WarmRunner(cold, machine.workers)
+        stack.push_async_callback(runner.close)
+        coverage, notes = await run_baseline(runner)
+        hunks = repository.hunks(revisions.base, revisions.head)
+        baseline = Baseline(change.changed_lines, coverage, hunks)
+        targets = choose_targets(bench, change, baseline)
+        knowledge = ProjectKnowledge(index, snapshot, None)
+        yield Ground(bench.name, replace(change, targets=targets), targets, baseline, knowledge, runner, notes)
+
+
+def choose_targets(bench: BenchChange, change: Change, baseline: Baseline) -> tuple[ChangedMethod, ...]:
+    """The targets that are pinned; if none are, the first functions and methods of which enough is not covered.
+
+    Raises:
+        ProjectError: A pinned one is not in the change, or the existing tests execute all of it.
+    """
+    missing = baseline.missing()
+    left = {target.id: missing.get(target.path, frozenset()) & target.lines for target in change.targets}
+    by_id = {target.id: target for target in change.targets if left[target.id]}
+    if not bench.targets:
+        found = [target for target in by_id.values() if _is_usual(target, bench) and len(left[target.id]) >= _LEAST]
+        return tuple(found[:MOST_TARGETS])
+    if unknown := [one for one in bench.targets if one not in by_id]:
+        msg = (
+            f"nothing of {unknown[0]} in {bench.name} is left to cover here: pass another --python, or other --changes"
+        )
+        raise ProjectError(msg)
+    return tuple(by_id[one] for one in bench.targets)
+
+
+def _is_usual(target: ChangedMethod, bench: BenchChange) -> bool:
+    return target.method.kind in _KINDS and target.path.startswith(bench.library) and is_imported(target.path)
+
+
+def _project(change: Change, snapshot: Snapshot, index: Index) -> Project:
+    measured = measured_paths(change)
+    return Project(
+        snapshot=snapshot,
+        extra={},
+        source_roots=index.source_roots(),
+        measured=measured,
+        test_folder=main_folder(index.test_files()),
+        modules={path: index.module_name(path) for path in measured if is_imported(path)},
+        samples=sample_tests(index.test_files(), snapshot),
+    )
