@@ -62,6 +62,7 @@ bench-runner: $(VENV)/.base.stamp ## Measure what running a candidate costs, her
 
 .PHONY: bench-chain
 bench-chain: $(VENV)/.base.stamp ## Judge recorded replies with each part of the chain switched on (ARGS="--json FILE")
+	@mkdir -p docs
 	@$(BIN)/llm-testgen bench chain --markdown docs/chain.md $(ARGS)
 
 .PHONY: lock

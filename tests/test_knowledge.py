@@ -206,3 +206,30 @@ def test_an_existing_file_without_a_test_is_extended(know):
     assert knowledge.surroundings(tax).test_path == "tests/test_tax.py"
     assert knowledge.test_files()["tests/test_tax.py"] == "import os\n\nHELPERS = 1\n"
     assert knowledge.names(tax).helper("HELPERS") == "HELPERS = 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Rounded", "rounded"),
+        ("roundet", "rounded"),
+        ("Rate", "rate"),
+        ("cart", "Cart"),
+        ("total", None),
+        ("xyz", None),
+    ],
+)
+def test_a_slip_is_taken_for_the_one_name_that_can_be_imported(know, name, meant):
+    assert know().names(target()).similar(name) == meant
+
+
+def test_definitions_of_the_module_are_known_by_their_qualified_names(know):
+    names = know().names(target())
+    found = names.definition("Cart.total")
+    assert found is not None
+    assert found.signature == "def total(self)"
+    assert names.definition("rate") is None
+
+
+def test_fixtures_are_those_that_a_test_of_the_module_may_request(know):
+    assert set(know().names(target()).fixtures()) == {"cart", "till"}

@@ -83,6 +83,8 @@ def test_a_property_is_read():
             "p = tmp_path / 'a' / 'b'\n    assert double(x=p) == 1",
             "p = tmp_path / 'a' / 'b'\n    assert double(x=str(p)) == 1",
         ),
+        ("a = ['-o', tmp_path]\n    assert double(a) == 1", "a = ['-o', str(tmp_path)]\n    assert double(a) == 1"),
+        ("assert double(['-o', tmp_path / 'x'])", "assert double(['-o', str(tmp_path / 'x')])"),
         ("assert double(1) == 1", ""),
     ],
 )
@@ -91,3 +93,9 @@ def test_a_path_is_passed_as_text_where_the_code_takes_no_other(test, result):
     failing = case(code, "unsupported operand type(s) for +: 'PosixPath' and 'str'", kind="TypeError", at="double")
     assert mended(pass_text, failing) == (f"def test_it(tmp_path):\n    {result}\n" if result else "")
     assert mended(pass_text, case(code, "assert 1", at="double")) == ""
+
+
+def test_a_method_of_texts_is_called_on_a_path_as_text():
+    code = "def test_it(tmp_path):\n    assert len(tmp_path.split('/')) == 1\n"
+    failing = case(code, "'PosixPath' object has no attribute 'split'", kind="AttributeError", at="split")
+    assert mended(pass_text, failing) == "def test_it(tmp_path):\n    assert len(str(tmp_path).split('/')) == 1\n"

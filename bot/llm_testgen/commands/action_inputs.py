@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from llm_testgen.delivery.plan import Delivery
 from llm_testgen.edges.github.client import DEFAULT_API
 from llm_testgen.errors import UsageError
+from llm_testgen.recipe import Kind
 from llm_testgen.runner.sandbox import Policy
 
 # The variable by which the first step hands the inputs on, so that they are written down once in action.yml.
@@ -75,6 +76,8 @@ class ActionInputs(BaseModel):
     max_suggestions: Annotated[int, Field(ge=0, le=100)] = 10
     max_tests: Count = None
     max_tokens: Count = None
+    kind: Annotated[Kind | None, BeforeValidator(_unset_is_none)] = None
+    mutants: Annotated[int, Field(ge=0, le=100)] = 10
     attempts: Annotated[int, Field(ge=1, le=20)] = 2
     deadline: Annotated[float, Field(ge=1, le=_DAY)] = 1200.0
     timeout: Annotated[float, Field(ge=1, le=_DAY)] = 20.0

@@ -230,8 +230,10 @@ class Stages:
             sandbox=Policy.STRICT if task.strict else inputs.sandbox,
             model=self._model(task),
             targets=task.targets,
+            kind=inputs.kind,
             generation=Generation(
                 attempts=inputs.attempts,
+                mutants=inputs.mutants,
                 max_tokens=inputs.max_tokens,
                 max_tests=inputs.max_tests,
                 deadline=inputs.deadline,

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from llm_testgen.commands.models import ModelOptions
+from llm_testgen.recipe import Kind
 from llm_testgen.runner.sandbox import Policy
 from llm_testgen.settings import Generation
 
@@ -28,13 +29,16 @@ class ProposeOptions:
         python: The project's interpreter; None to look for one.
         out: Where results go; None for ``.llm-testgen`` in the repository.
         coverage: Recorded coverage of the existing tests; None to run them.
-        prompts: Folder of templates; None for the ones that come along.
+        prompts: Folder of templates, or a recipe; None for the ones that come along.
         test_folder: Where new test files go when the project has no tests yet.
         timeout: Seconds that one execution of a candidate may take.
         sandbox: What to do where layers of the sandbox are missing.
         model: Which model to ask.
         generation: How to ask and judge.
         targets: ``path``, ``path::Class`` or ``path::Class.method`` of what is wanted of the change; empty for all.
+        kind: What to write; None for the recipe's.
+        temperature: Of the model; None for the recipe's.
+        context_tokens: Tokens that related code may take in a prompt; None for the recipe's.
     """
 
     repo: Path
@@ -51,6 +55,9 @@ class ProposeOptions:
     model: ModelOptions
     generation: Generation
     targets: tuple[str, ...] = ()
+    kind: Kind | None = None
+    temperature: float | None = None
+    context_tokens: int | None = None
 
 
 class _Seconds(click.FloatRange):
@@ -92,7 +99,17 @@ _OPTIONS = {
         help="Coverage of the existing tests (.coverage, XML, JSON or lcov), instead of running them.",
     ),
     "test_folder": click.option("--test-folder", metavar="DIR", help="Where tests go in a project that has none yet."),
-    "prompts": click.option("--prompts", metavar="DIR", type=click.Path(path_type=Path), help="Templates of your own."),
+    "prompts": click.option(
+        "--prompts",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        help="A folder of templates of your own, or a recipe.",
+    ),
+    "kind": click.option(
+        "--kind",
+        type=click.Choice([kind.value for kind in Kind]),
+        help="What to write.  [default: the recipe's, or unit]",
+    ),
     "model": click.option(
         "--model", metavar="ID", help="A model of Inference Providers or of the endpoint, or an embedded one."
     ),
@@ -115,14 +132,21 @@ _OPTIONS = {
         show_default=True,
         help="Use what this machine has, or refuse where a layer is missing, or run unconfined.",
     ),
-    "temperature": click.option("--temperature", type=click.FloatRange(0, 2), default=0.0, show_default=True),
+    "mutants": click.option(
+        "--mutants",
+        type=click.IntRange(min=0, max=100),
+        default=_USUAL.mutants,
+        show_default=True,
+        help="Faults that each test is tried with.",
+    ),
+    "temperature": click.option(
+        "--temperature", type=click.FloatRange(0, 2), help="Of the model.  [default: the recipe's, or 0]"
+    ),
     "seed": click.option("--seed", type=int, default=0, show_default=True, help="Of the model's sampling."),
     "context_tokens": click.option(
         "--context-tokens",
         type=click.IntRange(min=0),
-        default=600,
-        show_default=True,
-        help="For related code in a prompt.",
+        help="For related code in a prompt.  [default: the recipe's, or 600]",
     ),
 }
 
@@ -158,6 +182,8 @@ def _options(  # noqa: PLR0913 - one parameter for each option
     coverage: Path | None,
     test_folder: str | None,
     prompts: Path | None,
+    kind: str | None = None,
+    mutants: int = _USUAL.mutants,
     model: str | None,
     endpoint: str | None,
     replay: Path | None = None,
@@ -168,9 +194,9 @@ def _options(  # noqa: PLR0913 - one parameter for each option
     deadline: float | None,
     timeout: float,
     sandbox: str,
-    temperature: float = _USUAL.temperature,
+    temperature: float | None = None,
     seed: int | None = _USUAL.seed,
-    context_tokens: int = _USUAL.context_tokens,
+    context_tokens: int | None = None,
 ) -> ProposeOptions:
     return ProposeOptions(
         repo=repo,
@@ -187,11 +213,13 @@ def _options(  # noqa: PLR0913 - one parameter for each option
         model=ModelOptions(model=model, endpoint=endpoint, replay=replay, record=record),
         generation=Generation(
             attempts=attempts,
-            temperature=temperature,
             seed=seed,
-            context_tokens=context_tokens,
+            mutants=mutants,
             max_tokens=max_tokens,
             max_tests=max_tests,
             deadline=deadline,
         ),
+        kind=Kind(kind) if kind else None,
+        temperature=temperature,
+        context_tokens=context_tokens,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
+from llm_testgen.asserting import propose_asserts
 from llm_testgen.baseline import Baseline, measured_paths, read_baseline, run_baseline
+from llm_testgen.commands.asserting import asserts_proposal, write_asserted
 from llm_testgen.commands.checkout import Checkout, open_change, results_folder
 from llm_testgen.commands.models import open_model
 from llm_testgen.commands.options import ProposeOptions
@@ -25,11 +27,13 @@ from llm_testgen.paths import is_imported, main_folder
 from llm_testgen.pipeline import Result
 from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import Proposal, funnel
+from llm_testgen.recipe import Kind, Recipe
 from llm_testgen.records import ChangedMethod, Skip
 from llm_testgen.reporting import (
     coverage_figures,
     file_records,
     inline_records,
+    regression_records,
     skip_records,
     suggestion_records,
     target_records,
@@ -39,10 +43,11 @@ from llm_testgen.reporting import (
 from llm_testgen.runner.base import Limits, Project, Runner
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
+from llm_testgen.runner.lazy import LazyRunner
 from llm_testgen.runner.sandbox import hide_memory, open_sandbox
 from llm_testgen.runner.warm import WarmRunner, sample_tests
 from llm_testgen.settings import Generation
-from llm_testgen.stages.prompt import Templates, default_templates
+from llm_testgen.stages.prompt import load_prompts
 from llm_testgen.tools import Tools
 
 
@@ -63,9 +68,13 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
     """
     started = time.monotonic()
     checkout = open_change(options)
-    made = await make_proposal(checkout, options, environ, console, started)
-    print_summary(console, made.proposal, made.out, checkout.repository.root)
-    return made.proposal
+    if load_prompts(options.prompts, options.kind).recipe.kind is Kind.ASSERTS:
+        proposal, out = await _make_asserts(checkout, options, environ, console, started)
+    else:
+        made = await make_proposal(checkout, options, environ, console, started)
+        proposal, out = made.proposal, made.out
+    print_summary(console, proposal, out, checkout.repository.root)
+    return proposal
 
 
 async def make_proposal(
@@ -83,9 +92,69 @@ async def make_proposal(
     Raises:
         LlmTestgenError: Something that a person has to mend first.
     """
-    check_test_folder(options.test_folder)
-    templates = Templates(options.prompts or default_templates())
     change = checkout.change
+    async with _open_workplace(checkout, options, environ, console) as work:
+        targets, settled = _split(checkout, work.baseline)
+        generation = _with_time_left(work.generation, time.monotonic() - started)
+        work.progress.phase("writing tests")
+        result = await run_pipeline(targets, work.baseline, work.tools, generation)
+    proposal = Proposal(
+        base=change.base,
+        head=change.head,
+        worktree=options.worktree,
+        coverage=coverage_figures(work.baseline.figure, result.after),
+        targets=target_records(targets),
+        skipped=skip_records((*change.skipped, *settled)),
+        verdicts=tuple(map(verdict_record, result.verdicts)),
+        accepted=result.accepted,
+        files=file_records(result.files),
+        suggestions=suggestion_records(result.verdicts, result.placements),
+        inline=inline_records(result.inlines, result.placements),
+        funnel=funnel(result.replies, result.verdicts),
+        usage=usage_record(result.usage, time.monotonic() - started),
+        notes=(*work.notes, *result.notes),
+        regressions=regression_records(result.regressions),
+    )
+    write_proposal(work.out, proposal, result.files)
+    work.session.record(change.head, result.verdicts)
+    return Made(proposal, work.out, result)
+
+
+async def _make_asserts(
+    checkout: Checkout, options: ProposeOptions, environ: Mapping[str, str], console: Console, started: float
+) -> tuple[Proposal, Path]:
+    """Find assertions for the changed methods themselves, and write the proposal and the patch."""
+    if options.worktree:
+        msg = "--kind asserts changes files that are committed: leave --worktree out"
+        raise UsageError(msg)
+    async with _open_workplace(checkout, options, environ, console) as work:
+        generation = _with_time_left(work.generation, time.monotonic() - started)
+        work.progress.phase("writing assertions")
+        asserted = await propose_asserts(checkout.change.targets, work.tools, generation)
+    proposal = asserts_proposal(checkout.change, work.baseline, asserted, work.notes, time.monotonic() - started)
+    write_asserted(work.out, proposal, asserted)
+    return proposal, work.out
+
+
+@dataclass(frozen=True, slots=True)
+class _Workplace:
+    """All that a run works with, as long as it is open; the folder, the session and the figures also after that."""
+
+    out: Path
+    session: Session
+    tools: Tools
+    baseline: Baseline
+    generation: Generation
+    progress: Progress
+    notes: tuple[str, ...]
+
+
+@asynccontextmanager
+async def _open_workplace(
+    checkout: Checkout, options: ProposeOptions, environ: Mapping[str, str], console: Console
+) -> AsyncIterator[_Workplace]:
+    check_test_folder(options.test_folder)
+    templates = load_prompts(options.prompts, options.kind)
     root = checkout.repository.root
     interpreter = inspect(find_python(root, options.python, environ.get("PATH")), environ, root)
     sandbox = open_sandbox(options.sandbox, interpreter, environ)
@@ -104,37 +173,45 @@ async def make_proposal(
             options.model, environ, progress.download, lambda model: RememberingModel(model, session, address)
         )
         stack.push_async_callback(model.close)
-        cold = ColdRunner(
-            project_of(checkout, index, options), interpreter, sandbox.confinement, limits_of(options), environ
-        )
+        project = project_of(checkout, index, options)
+        cold = ColdRunner(project, interpreter, sandbox.confinement, limits_of(options), environ)
         runner = WarmRunner(cold)
         stack.push_async_callback(runner.close)
+        base = _base_of(checkout, cold, environ)
+        stack.push_async_callback(base.close)
         baseline, notes = await baseline_of(checkout, runner, options, progress)
-        targets, settled = _split(checkout, baseline)
         knowledge = ProjectKnowledge(index, checkout.snapshot, options.test_folder)
-        tools = Tools(knowledge, model, runner, templates, progress)
-        generation = _with_time_left(options.generation, time.monotonic() - started)
-        progress.phase("writing tests")
-        result = await run_pipeline(targets, baseline, tools, generation)
-    proposal = Proposal(
-        base=change.base,
-        head=change.head,
-        worktree=options.worktree,
-        coverage=coverage_figures(baseline.figure, result.after),
-        targets=target_records(targets),
-        skipped=skip_records((*change.skipped, *settled)),
-        verdicts=tuple(map(verdict_record, result.verdicts)),
-        accepted=result.accepted,
-        files=file_records(result.files),
-        suggestions=suggestion_records(result.verdicts, result.placements),
-        inline=inline_records(result.inlines, result.placements),
-        funnel=funnel(result.replies, result.verdicts),
-        usage=usage_record(result.usage, time.monotonic() - started),
-        notes=(*checkout.notes, *sandbox.notes, *notes, *result.notes),
+        # Code that was named has no base to be compared with.
+        tools = Tools(knowledge, model, runner, templates, progress, None if checkout.subject else base)
+        generation = generation_of(options, templates.recipe)
+        notes = (*checkout.notes, *sandbox.notes, *notes)
+        yield _Workplace(out, session, tools, baseline, generation, progress, notes)
+
+
+def generation_of(options: ProposeOptions, recipe: Recipe) -> Generation:
+    """How to go about it: what the command line says, else the recipe."""
+    return replace(
+        options.generation,
+        temperature=recipe.temperature if options.temperature is None else options.temperature,
+        context_tokens=recipe.context_tokens if options.context_tokens is None else options.context_tokens,
+        reply_tokens=options.generation.reply_tokens or recipe.reply_tokens,
+        asserting=recipe.kind is not Kind.SMOKE,
     )
-    write_proposal(out, proposal, result.files)
-    session.record(change.head, result.verdicts)
-    return Made(proposal, out, result)
+
+
+def _base_of(checkout: Checkout, head: ColdRunner, environ: Mapping[str, str]) -> LazyRunner:
+    """A runner of the tree at base, with what the one at head has found out about the project."""
+
+    def make() -> Runner:
+        snapshot = checkout.repository.snapshot(checkout.change.base)
+        known = {file.path for file in snapshot.files}
+        measured = tuple(path for path in head.project.measured if path in known)
+        project = replace(head.project, snapshot=snapshot, measured=measured, samples=())
+        cold = ColdRunner(project, head.interpreter, head.confinement, head.limits, environ)
+        cold.concession = head.concession
+        return WarmRunner(cold)
+
+    return LazyRunner(make)
 
 
 def check_test_folder(folder: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 
 from llm_testgen.records import Candidate, MethodKind
 from llm_testgen.repairs.assertions import called_name
@@ -134,16 +135,37 @@ def pass_text(case: Case) -> Candidate | None:
     for node in own_nodes(test):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and _is_path(node.value, paths):
             paths.add(node.targets[0].id)
+    bound = {
+        node.targets[0].id: node.value
+        for node in own_nodes(test)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
     given = [
-        argument
+        part
         for node in own_nodes(test)
         if isinstance(node, ast.Call) and called_name(node) not in {"str", "open", "Path"}
         if node.lineno <= case.failure.line <= (node.end_lineno or node.lineno)
-        for argument in (*node.args, *(keyword.value for keyword in node.keywords))
-        if _is_path(argument, paths)
+        for argument in (*_receiver_of(node, case), *node.args, *(keyword.value for keyword in node.keywords))
+        for part in (argument, *_entries(argument, bound))
+        if _is_path(part, paths)
     ]
-    text = code.changed([(argument, f"str({code.segment(argument)})") for argument in given]) if given else None
+    changes = [(part, f"str({code.segment(part)})") for part in dict.fromkeys(given)]
+    text = code.changed(changes) if changes else None
     return case.candidate.repaired(text, "passed paths as text, as the code under test takes them") if text else None
+
+
+def _receiver_of(call: ast.Call, case: Case) -> list[ast.expr]:
+    """What a method of texts is called on that paths do not have."""
+    match call.func:
+        case ast.Attribute(value=value, attr=name) if f"no attribute '{name}'" in case.failure.message:
+            return [value]
+    return []
+
+
+def _entries(argument: ast.expr, bound: Mapping[str, ast.expr]) -> list[ast.expr]:
+    """The entries of a list that is given, as it is written or by a variable."""
+    value = bound.get(argument.id, argument) if isinstance(argument, ast.Name) else argument
+    return value.elts if isinstance(value, ast.List | ast.Tuple) else []
 
 
 def _is_path(value: ast.expr, paths: set[str]) -> bool:

@@ -232,14 +232,13 @@ class _Making:
                 continue
             position = 0 if number == 0 else pairs[number - 1] + 1 if number - 1 in pairs else None
             if position is None:
-                position = next((pairs[other] for other in sorted(pairs) if other > number), len(ours))
-            if position < len(ours):
+                position = next((pairs[other] for other in sorted(pairs) if other > number), None)
+            if position is None and isinstance(ours[-1], _FINAL):
+                position = len(ours) - 1  # behind what the model wrote in the place of that
+            if position is not None and position < len(ours):
                 yield _Placed(Spot.BEFORE, ours[position], node)
             elif not isinstance(ours[-1], _FINAL):
                 yield _Placed(Spot.AFTER, ours[-1], node)
-            elif names_in(node.test) - self._known:
-                # It comes after all that the two have in common, and may be about a value that is returned.
-                yield _Placed(Spot.BEFORE, ours[-1], node)
 
 
 def _items(block: Sequence[ast.stmt], known: frozenset[str]) -> tuple[list[_Item], list[ast.Assert]]:
