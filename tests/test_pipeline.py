@@ -100,9 +100,7 @@ class ScriptedRunner:
         self.delays = delays or {}
         self.running = 0
 
-    async def run_candidate(
-        self, candidate: Candidate, *, hash_seed: int, trapped=(), mutant=None, observing=False, seconds=None
-    ) -> Run:
+    async def run_candidate(self, candidate: Candidate, *, hash_seed: int, trapped=(), mutant=None, **_) -> Run:
         if trapped or mutant:
             return Run(Ending.FAILED)
         self.running += 1

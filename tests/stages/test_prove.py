@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.samples import changed_method, reply
 
-from llm_testgen.records import Candidate, Ending, Failure, Mutant, Outcome, Run, Verdict
+from llm_testgen.records import Candidate, Ending, Failure, MethodKind, Mutant, Outcome, Run, Verdict
 from llm_testgen.stages.prove import Demand, describe, find_idle, prove, telling
 
 SOURCE = "def grade(x):\n    if x < 3:\n        return 1\n    return 2\n\n\ndef other(x):\n    return x\n"
@@ -114,6 +114,13 @@ def test_faults_of_gained_lines_come_first_and_those_of_lines_that_do_not_run_ar
     assert chosen == (RETURN, BOUNDARY)
     assert telling([BOUNDARY, RETURN], {PATH: frozenset({4})}, {PATH: frozenset({2, 4})}, 1) == (RETURN,)
     assert telling([BOUNDARY], {"other.py": frozenset({2})}, {"other.py": frozenset({2})}, 5) == ()
+
+
+def test_of_what_runs_at_import_only_a_few_faults_are_tried_as_each_takes_a_process():
+    body = replace(GRADE.method, kind=MethodKind.CLASS)
+    slow = [replace(mutant(2, f"x < {number}"), definition=body) for number in range(9)]
+    lines = {PATH: frozenset({2, 4})}
+    assert telling([*slow, RETURN], lines, lines, 5) == (*slow[:3], RETURN)
 
 
 def idle_of(noticed: dict[str, list[int]], code: str = CODE) -> tuple[str, ...]:

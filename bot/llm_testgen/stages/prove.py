@@ -19,6 +19,7 @@ from llm_testgen.records import (
     Ending,
     Lines,
     LinesByPath,
+    MethodKind,
     Mutant,
     Outcome,
     Proof,
@@ -30,6 +31,9 @@ from llm_testgen.source import FunctionNode, SourceError, parse_tree
 # A fault may make a loop run on: what takes so many times longer than the test itself will not end by itself.
 _PATIENCE = 10.0
 _LEAST_SECONDS = 1.0
+# What runs while a module is imported takes a process of its own for each fault.
+_SLOW = frozenset({MethodKind.CLASS, MethodKind.MODULE})
+_MOST_SLOW = 3
 # To tell idle assertions takes a run for each of them and each mutant.
 _MOST_FOR_IDLE = 8
 _LONGEST = 120
@@ -118,7 +122,9 @@ def telling(mutants: Iterable[Mutant], gained: LinesByPath, covered: LinesByPath
         for mutant in known
         if mutant.line in covered.get(mutant.path, frozenset()) - gained.get(mutant.path, frozenset())
     ]
-    return tuple([*own, *others][:most])
+    chosen = [*own, *others]
+    slow = [mutant for mutant in chosen if mutant.definition.kind in _SLOW]
+    return tuple([mutant for mutant in chosen if mutant not in slow[_MOST_SLOW:]][:most])
 
 
 async def _try(candidate: Candidate, limit: float, mutants: Sequence[Mutant], runner: RunsFaulty) -> Proof:
