@@ -39,6 +39,14 @@ def number():
 def fill(items):
     items.append(1)
 
+class Pair:
+    def __init__(self, one, other):
+        self.one = one
+        self.other = other
+
+    def __repr__(self):
+        return f"Pair({self.one}, {self.other})"
+
 class Sum:
     def __init__(self):
         self.total = 0
@@ -48,7 +56,7 @@ class Sum:
         self.total += x
         self._last = x
 """
-HEAD = "import pytest\nfrom pkg.mod import Sum, double, fill, number, tag, thing, third, upto\n\n\n"
+HEAD = "import pytest\nfrom pkg.mod import Pair, Sum, double, fill, number, tag, thing, third, upto\n\n\n"
 
 
 @pytest.fixture(autouse=True)
@@ -244,6 +252,19 @@ def test_what_comes_one_by_one_is_compared_as_a_whole():
     assert made.observed == ()
 
 
+def test_a_value_that_cannot_be_written_down_is_known_by_its_own_text():
+    made = observed("assert Pair(1, 2) == Pair(1, 3)\nassert Pair(0, 0) is None")
+    assert made is not None
+    assert "    assert repr(Pair(0, 0)) == 'Pair(0, 0)'\n" in made.code
+    assert body(amplified("x = Pair(1, double(1))\ny = thing()")) == (
+        "x = Pair(1, double(1))\ny = thing()\nassert repr(x) == 'Pair(1, 2)'"
+    )
+
+
+def test_of_two_sides_of_the_code_under_test_the_one_that_calls_the_target_is_the_value():
+    assert body(observed("assert double(2) == third(3)")) == "assert double(2) == 4"
+
+
 def test_floating_point_numbers_are_compared_with_a_tolerance():
     assert (
         body(observed("assert [third(1), 1] == []")) == "assert [third(1), 1] == pytest.approx([0.3333333333333333, 1])"
@@ -287,7 +308,7 @@ def test_a_probe_goes_on_after_what_fails_and_computes_each_value_once():
     assert probing is not None
     seen = run(probing)
     assert seen.ending is Ending.PASSED
-    assert [one.expression for one in seen.observed if one.key % 2 == 0] == ["2", "'<1>'"]
+    assert [one.expression for one in seen.observed if one.key % 3 == 0] == ["2", "'<1>'"]
 
 
 def test_the_value_at_a_line_of_the_test_can_be_asked_for():

@@ -8,11 +8,12 @@ be, and its candidate says so.
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from llm_testgen.records import Candidate, Run
+from llm_testgen.records import Candidate, Observation, Run
 from llm_testgen.repairs.assertions import assertions, asserts, is_weak
-from llm_testgen.repairs.claims import claims_of, says_little, values_of
+from llm_testgen.repairs.claims import Claim, claims_of, says_little, values_of
 from llm_testgen.repairs.edits import Code, block_text
 from llm_testgen.repairs.probing import OBSERVE, report_claims, report_values
 from llm_testgen.repairs.settling import Rewriting, Seen, Settling, operand
@@ -117,15 +118,9 @@ def amplify(candidate: Candidate, probe: Probe, first: Run, second: Run) -> Cand
     if test is None or not probe.amplifying:
         return None
     seen = Seen(first.observed, second.observed)
-    found = [(claim, seen.values(claim)) for claim in values_of(candidate, test.code)]
-    single = [(claim, values[0]) for claim, values in found if len(values) == 1]
-    telling = [(claim, value) for claim, value in single if value.expression != "None"]
     rewriting = Rewriting()
     added = []
-    for claim, value in (telling or [pair for pair in single if pair[0].name])[:_MOST_ADDED]:
-        if claim.actual is None:
-            continue
-        shown = operand(claim.actual, test.code)
+    for claim, shown, value in _worth_asserting(values_of(candidate, test.code), seen, test.code):
         line = f"assert {shown} {rewriting.take(shown, value)}"
         weak = [node for node in assertions(test.node) if is_weak(node, claim.name)]
         if not claim.name:
@@ -139,6 +134,21 @@ def amplify(candidate: Candidate, probe: Probe, first: Run, second: Run) -> Cand
         before = rewriting.changes.get(last) or block_text(test.code, [last])
         rewriting.changes[last] = "\n".join([before, *added])
     return rewriting.apply(candidate, test.code)
+
+
+def _worth_asserting(claims: Sequence[Claim], seen: Seen, code: Code) -> list[tuple[Claim, str, Observation]]:
+    """Values that were the same in both runs, with how a test gets at them: None only where there is nothing else."""
+    found: list[tuple[Claim, str, Observation]] = []
+    for claim in claims:
+        if claim.actual is None:
+            continue
+        values = seen.values(claim)
+        if len(values) == 1:
+            found.append((claim, operand(claim.actual, code), values[0]))
+        elif (text := seen.shown(claim)) is not None:
+            found.append((claim, f"repr({code.segment(claim.actual)})", text))
+    telling = [one for one in found if one[2].expression != "None"]
+    return (telling or [one for one in found if one[0].name])[:_MOST_ADDED]
 
 
 @dataclass(frozen=True, slots=True)

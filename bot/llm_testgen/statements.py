@@ -18,6 +18,7 @@ _STATEMENT_START = re.compile(r"[A-Za-z_@]")
 _ASSERTION = re.compile(r"(?P<indentation>[ \t]+)assert (?P<actual>.*[)\]\w]) == \S")
 _TEST_START = re.compile(r"^(?:async )?def test", re.MULTILINE)
 _DIFF_ADDED = re.compile(r"^\+(?!\+\+)", re.MULTILINE)
+_NO_END = " $"  # no Python
 _MOST_JOINED_CHUNKS = 12
 _MOST_FAULTS = 6
 _TAB = 4
@@ -46,13 +47,16 @@ class Piece:
         return Piece(parse_tree(text).body[0], text)
 
 
-def pieces_of(reply: str, *, salvage: bool = True) -> tuple[Piece, ...]:
+def pieces_of(reply: str, *, salvage: bool = True, truncated: bool = False) -> tuple[Piece, ...]:
     """The top-level statements of all the Python in a reply, in order; what cannot be parsed is left out.
 
     Args:
         reply: What a model answered.
         salvage: Take what can be parsed out of a block that cannot as a whole.
+        truncated: It was cut off: its last line may say something else than what was meant, even if it is valid.
     """
+    if salvage and truncated and not reply.endswith(("\n", "`", "~")):
+        reply += _NO_END
     reply = _THINKING.sub("", reply).replace("\r\n", "\n").replace("\ufeff", "")
     blocks = (block for block in _blocks(reply) if salvage or _parses(block))
     return tuple(piece for block in blocks for piece in _pieces(block))

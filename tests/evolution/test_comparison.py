@@ -39,6 +39,11 @@ def test_the_winner_is_praised_only_where_it_wins():
     assert "may be chance" in remark(comparison([2, 2], [2, 2]), "the default recipe", same=False)
 
 
+def test_a_win_by_a_few_methods_is_not_made_more_of_than_it_is():
+    assert "may be chance" in remark(comparison([1, 9, 1], [9, 1, 9]), "the default recipe", same=False)
+    assert "chance" not in remark(comparison([1, 1, 1], [2, 2, 2]), "the default recipe", same=False)
+
+
 def test_the_same_recipe_and_a_spent_budget_are_said():
     assert "no recipe better" in remark(comparison([2], [2]), "the default recipe", same=True)
     assert "not compared" in remark(None, "the default recipe", same=False)

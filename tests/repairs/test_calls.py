@@ -19,6 +19,12 @@ def test_a_method_is_called_on_an_instance(code, result):
     assert mended(call_on_instance, case(code, message, kind="TypeError")) == result
 
 
+def test_an_argument_that_took_the_place_of_the_instance_is_an_argument():
+    code = "def test_it():\n    assert Box.area(2) == 2\n    assert Box.unit() == 1\n"
+    message = "Box.area() missing 1 required positional argument: 'scale'"
+    assert mended(call_on_instance, case(code, message, kind="TypeError")) == code.replace("Box.area", "Box().area")
+
+
 @pytest.mark.parametrize(
     ("code", "of", "result"),
     [

@@ -425,3 +425,15 @@ def test_without_imports_nothing_is_imported_but_what_the_reply_imports():
     assert candidate.code.startswith("from mod import double\n\n\ndef")
     (candidate,) = extract(reply("def test_it():\n    assert math.pi\n"), NAMES, frozenset({RepairKind.SALVAGE}))
     assert candidate.code == "def test_it():\n    assert math.pi\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [("    assert x == 1", "    double(1)\n"), ("    y = dou", "    x = 2\n"), ("    y = 1\n", "    y = 1\n")],
+)
+def test_the_last_line_of_a_reply_that_was_cut_off_is_not_trusted_though_it_is_valid(line, kept):
+    text = "def test_it():\n    x = 2\n" + line.replace("assert x", "assert double(1)")
+    (candidate,) = extract(reply(f"```python\n{text}", truncated=True), NAMES)
+    assert candidate.code.endswith(kept)
+    (candidate,) = extract(reply(f"```python\n{text}"), NAMES)
+    assert candidate.code.rstrip("\n").endswith(text.rstrip("\n"))

@@ -120,7 +120,8 @@ def show(console: Console, report: Report, file: Path) -> None:
         weight = comparison.weight_in
         console.print()
         console.print(Text(f"On the {len(comparison.found)} methods that the search never saw, one prompt each:"))
-        rows = [(report.starting, comparison.start), ("the one found", comparison.found)]
+        name = "default" if report.start == DEFAULT_RECIPE else "start"
+        rows = [(name, comparison.start), ("found", comparison.found)]
         console.print(_table(rows[: 1 if found.recipe == report.start else 2], weight))
     console.print()
     console.print(Text(report.remark), soft_wrap=True)
@@ -130,7 +131,7 @@ def show(console: Console, report: Report, file: Path) -> None:
 def _table(rows: list[tuple[str, tuple[Gain, ...]]], weight_in: float) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("recipe")
-    for heading in ("accepted", "lines", "mutants killed", "tokens in", "tokens out", "lines per 1,000 tokens"):
+    for heading in ("accepted", "lines", "mutants killed", "tokens in", "tokens out", "lines per 1,000"):
         table.add_column(heading, justify="right")
     for name, gains in rows:
         gain = total(gains)

@@ -80,7 +80,7 @@ def clauses_of(proposal: Proposal, secrets: Iterable[str] = ()) -> Clauses:
     """
     secrets = tuple(secrets)
     targets = {target.id: target for target in proposal.targets}
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     found, withheld = [], []
     for record in proposal.contracts:
         target = targets.get(record.target)
@@ -91,10 +91,11 @@ def clauses_of(proposal: Proposal, secrets: Iterable[str] = ()) -> Clauses:
             shown = "a method" if holds_secret(qualname, secrets) else qualname
             withheld.append(f"assertions for {shown}")
             continue
-        name = finding_id(target.path, qualname, target.digest, record.text)
-        if seen[name]:  # the same at another place of the method
-            name = finding_id(target.path, qualname, target.digest, f"{record.text}\n{seen[name]}")
-        seen[name] += 1
+        # The same may be asserted at several places of a method.
+        number = seen[record.target, record.text]
+        seen[record.target, record.text] += 1
+        text = f"{record.text}\n{number}" if number else record.text
+        name = finding_id(target.path, qualname, target.digest, text)
         method = contract_method_id(target.path, qualname)
         found.append(Clause(record, target, TestMarker(name, method, target.digest, proposal.head)))
     return Clauses(tuple(found), tuple(withheld))

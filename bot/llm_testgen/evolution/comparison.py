@@ -10,6 +10,9 @@ from llm_testgen.evolution.score import Gain, Score, score, total
 from llm_testgen.recipe import Recipe
 from llm_testgen.records import ChangedMethod
 
+# By so many methods more than speak against it a recipe must do better before nothing is said of chance.
+_CLEAR = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -83,6 +86,7 @@ def remark(comparison: Comparison | None, start: str, *, same: bool) -> str:
             f"{where} it does not beat {start}: {figures}. What it gained in the search may be chance:"
             " search longer, or on more methods, before you rely on it."
         )
+    caution = " With so few methods that speak for it, this may be chance." if better < worse + _CLEAR else ""
     if found.rate > before.rate:
-        return f"{where} it beats {start}: {figures}."
-    return f"{where} it covers as much as {start} and notices more faults: {figures}."
+        return f"{where} it beats {start}: {figures}.{caution}"
+    return f"{where} it covers as much as {start} and notices more faults: {figures}.{caution}"

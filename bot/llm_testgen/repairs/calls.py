@@ -13,7 +13,7 @@ from llm_testgen.repairs.constructors import takes_nothing
 from llm_testgen.repairs.edits import Change, Code, own_nodes, parents, with_imports
 from llm_testgen.source import FunctionNode
 
-_NO_SELF = re.compile(r"(?P<name>[\w.]+)\(\) missing \d+ required positional arguments?: 'self'")
+_NO_SELF = re.compile(r"(?P<name>[\w.]+)\(\) missing \d+ required positional arguments?: ")
 _UNKNOWN = re.compile(r"name '(?P<name>\w+)' is not defined|cannot import name '(?P<other>\w+)'")
 _LAZY = re.compile(
     r"<(?:generator|map|filter|zip|reversed|enumerate|itertools\.\w+)\b[^>]*object|"
@@ -41,11 +41,20 @@ def call_on_instance(case: Case) -> Candidate | None:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == method
         and isinstance(node.func.value, ast.Name)
+        and _is_method(f"{node.func.value.id}.{method}", case)
         and takes_nothing(node.func.value.id, case.names)
     ]
     text = code.changed([(value, f"{value.id}()") for value in uses]) if uses else None
     said = f"called `{method}` on an instance, `{uses[0].id}()`" if uses else ""
     return case.candidate.repaired(text, said) if text else None
+
+
+def _is_method(qualname: str, case: Case) -> bool:
+    """Whether a method is called on an instance, for all that is known of it."""
+    method = case.names.definition(qualname)
+    node = definition_node(method) if method else None
+    kinds = {ast.unparse(one) for one in node.decorator_list} if node else set()
+    return not kinds & {"staticmethod", "classmethod"}
 
 
 def call_as_method(case: Case) -> Candidate | None:

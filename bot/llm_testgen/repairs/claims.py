@@ -24,7 +24,7 @@ class Claim:
     """One claim of an assertion, or a value of which nothing is claimed yet.
 
     Attributes:
-        key: Its number; what it is about is reported under twice the number, whether it holds under the next.
+        key: Its number, of which three are made to report under.
         statement: The assertion; for a value without a claim the statement that gives it.
         test: True when the claim holds; None where that is no expression, as of a block of ``raises``.
         actual: The value that it is about; None when that cannot be told.
@@ -42,12 +42,17 @@ class Claim:
     @property
     def value_key(self) -> int:
         """The number under which the value is reported."""
-        return 2 * self.key
+        return 3 * self.key
 
     @property
     def held_key(self) -> int:
         """The number under which it is reported whether the claim holds."""
-        return 2 * self.key + 1
+        return 3 * self.key + 1
+
+    @property
+    def shown_key(self) -> int:
+        """The number under which it is reported what ``repr`` makes of the value."""
+        return 3 * self.key + 2
 
 
 def claims_of(candidate: Candidate, code: Code) -> tuple[Claim, ...]:
@@ -108,7 +113,7 @@ def values_of(candidate: Candidate, code: Code) -> tuple[Claim, ...]:
 
 
 def _origins(candidate: Candidate, code: Code, test: FunctionNode) -> Origins:
-    return Origins(code.tree, test, candidate.reply.prompt.context.module.partition(".")[0])
+    return Origins(code.tree, test, candidate.reply.prompt.context)
 
 
 def _parts(statement: ast.stmt, test: ast.expr) -> list[ast.expr]:

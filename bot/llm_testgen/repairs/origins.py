@@ -7,6 +7,7 @@ import builtins
 import sys
 from collections.abc import Iterable, Iterator
 
+from llm_testgen.records import Context
 from llm_testgen.repairs.edits import own_nodes, read_names, stored_names
 from llm_testgen.source import FunctionNode
 
@@ -36,15 +37,16 @@ _BINDING = ast.stmt | ast.comprehension | ast.NamedExpr | ast.withitem
 class Origins:
     """Where the names of one test come from."""
 
-    def __init__(self, tree: ast.Module, test: FunctionNode, package: str) -> None:
+    def __init__(self, tree: ast.Module, test: FunctionNode, context: Context) -> None:
         """Follow the names.
 
         Args:
             tree: The module.
             test: Its test.
-            package: The first part of the dotted name of the module under test.
+            context: What the prompt said of the code under test.
         """
-        self._package = package
+        self._package = context.module.partition(".")[0]
+        self._target = context.target.method.name
         self._tested: set[str] = set()
         self._expected: set[str] = set(_BUILTINS)
         self._changeable: set[str] = set()
@@ -70,7 +72,13 @@ class Origins:
             return left if self.is_tested(left) else right
         if self.is_expected(left) != self.is_expected(right):
             return right if self.is_expected(left) else left
+        if self._calls_target(left) != self._calls_target(right):
+            return left if self._calls_target(left) else right
         return None
+
+    def _calls_target(self, node: ast.AST) -> bool:
+        calls = (child.func for child in ast.walk(node) if isinstance(child, ast.Call))
+        return any(ast.unparse(function).rpartition(".")[2] == self._target for function in calls)
 
     def _arguments(self, test: FunctionNode) -> None:
         given = parametrized(test)

@@ -29,9 +29,10 @@ def report_values(test: FunctionNode, values: Sequence[Claim]) -> None:
         if value.actual is None:
             continue
         if value.name:
-            test.body.append(_guarded([_observed(value.value_key, value.actual)]))
+            body = [_assigned(value.actual), _observed(value.value_key, _read()), _shown(value)]
+            test.body.append(_guarded(body))
         else:
-            kept = [_assigned(value.actual), _observed(value.value_key, _read())]
+            kept = [_assigned(value.actual), _observed(value.value_key, _read()), _guarded([_shown(value)])]
             reports.setdefault(id(value.statement), []).extend(kept)
     _Replacing(reports).visit(test)
 
@@ -60,6 +61,7 @@ def _report(claim: Claim) -> ast.stmt:
         body = [
             _assigned(claim.actual),
             _observed(claim.value_key, _read()),
+            _guarded([_shown(claim)]),
             _observed(claim.held_key, _truth(copy.deepcopy(claim.test, memo))),
         ]
     return _guarded(body, _observed(claim.held_key, ast.Constant(value=False)))
@@ -71,7 +73,7 @@ def _watching(claim: Claim) -> ast.stmt:
     if claim.actual is None or not isinstance(block, ast.With):
         return block
     last = block.body[-1]
-    found = [_assigned(claim.actual), _observed(claim.value_key, _read())]
+    found = [_assigned(claim.actual), _observed(claim.value_key, _read()), _guarded([_shown(claim)])]
     if isinstance(last, ast.Assign):
         found.append(ast.Assign(last.targets, _read()))
     return ast.With(block.items, [*block.body[:-1], *found])
@@ -85,6 +87,10 @@ def _guarded(body: list[ast.stmt], otherwise: ast.stmt | None = None) -> ast.stm
 
 def _observed(key: int, value: ast.expr) -> ast.stmt:
     return ast.Expr(ast.Call(ast.Name(OBSERVE, ast.Load()), [ast.Constant(key), value], []))
+
+
+def _shown(claim: Claim) -> ast.stmt:
+    return _observed(claim.shown_key, ast.Call(ast.Name("repr", ast.Load()), [_read()], []))
 
 
 def _assigned(value: ast.expr) -> ast.stmt:

@@ -87,7 +87,7 @@ def expect_exception(case: Case) -> Candidate | None:
     statement, rest = _failing(test, case.failure.line)
     if binding is None or statement is None or not _is_of_project(case) or not _is_meant(case):
         return None
-    origins = Origins(code.tree, test, case.candidate.reply.prompt.context.module.partition(".")[0])
+    origins = Origins(code.tree, test, case.candidate.reply.prompt.context)
     raised = _raising(statement, origins)
     if raised is None or not code.alone(statement):
         return None

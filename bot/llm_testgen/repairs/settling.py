@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,6 +25,8 @@ from llm_testgen.repairs.edits import (
 from llm_testgen.source import FunctionNode
 
 _LONGEST = 400
+# A text of a value that names its type and shows what is in it, and no address.
+_SAYS = re.compile(r"""\A['"](?!.*0x)\w[\w.]*\(.+\)['"]\Z""")
 _SINGLETONS = frozenset({"None", "True", "False"})
 _ITERATORS = frozenset(
     {"generator", "map", "filter", "zip", "enumerate", "reversed", "list_iterator", "dict_keys", "dict_values"}
@@ -50,6 +53,14 @@ class Seen:
         """What a claim is about, each time; empty where the runs do not agree or a value cannot be written down."""
         first, second = (_of(claim.value_key, run) for run in self._runs)
         return first if first == second and all(map(_can_be_expected, first)) else []
+
+    def shown(self, claim: Claim) -> Observation | None:
+        """What ``repr`` makes of a value that cannot be written down, where that says what it is and is always so."""
+        first, second = (_of(claim.shown_key, run) for run in self._runs)
+        is_one = bool(first) and first == second and all(one == first[0] for one in first)
+        if not is_one or self.values(claim) or self.kind(claim) in _ITERATORS:
+            return None
+        return first[0] if _SAYS.search(first[0].expression) and _can_be_expected(first[0]) else None
 
     def kind(self, claim: Claim) -> str:
         """The type of what a claim is about; empty if it could not be computed."""
@@ -155,6 +166,9 @@ class Settling:
         values = self._seen.values(claim)
         if values and all(one == values[0] for one in values):
             return f"{self._before(claim)}assert {shown} {self.rewriting.take(shown, values[0])}"
+        if (text := self._seen.shown(claim)) is not None:
+            shown = f"repr({self._code.segment(claim.actual)})"
+            return f"{self._before(claim)}assert {shown} {self.rewriting.take(shown, text)}"
         kind = self._seen.kind(claim)
         if claim.expected is None or kind not in _ITERATORS:
             return ""

@@ -67,7 +67,7 @@ def extract(reply: Reply, names: Names, kinds: frozenset[RepairKind] = ALL_REPAI
             they are; without ``IMPORTS`` what the reply does not import is not imported.
     """
     salvage = RepairKind.SALVAGE in kinds
-    pieces = pieces_of(reply.text, salvage=salvage)
+    pieces = pieces_of(reply.text, salvage=salvage, truncated=reply.truncated)
     parts = _salvaged(pieces, names, reply) if salvage else _sort(pieces)
     mending = names if RepairKind.IMPORTS in kinds else None
     return tuple(
