@@ -37,7 +37,6 @@ from llm_testgen.tools import Tools
 # What a contract is run with: each costs a run with each fault.
 _MOST_FILES = 3
 _MOST_GENERATED = 4
-_MOST_MUTANTS = 10
 # Of one method: more would hide its code.
 _MOST_KEPT = 5
 _TOKENS_PER_TEST = 80
@@ -83,6 +82,8 @@ async def propose_asserts(targets: Sequence[ChangedMethod], tools: Tools, settin
         ModelError: The model gave no reply at all.
     """
     work = _Work(tools, settings)
+    if not settings.mutants:
+        return Asserted(notes=("assertions are kept for the faults that they notice: allow some with --mutants",))
     try:
         async with asyncio.timeout(settings.deadline):
             for target in targets:
@@ -145,7 +146,7 @@ class _Work:
             return
         faults = [one for one in mutants(target, target.lines) if one.definition == target.method]
         inputs = await self._inputs(target, context)
-        tried = await uphold(found, inputs, faults[:_MOST_MUTANTS], self.tools.runner)
+        tried = await uphold(found, inputs, faults[: self.settings.mutants], self.tools.runner)
         self.held += len(tried)
         telling = [one for one in tried if one.killed or one.earlier]
         best = sorted(telling, key=lambda one: (-len(one.killed), -len(one.earlier), one.contract.line))

@@ -199,10 +199,13 @@ def test_it_sets_out_from_the_recipe_that_is_given_and_says_where_its_templates_
         (["--out", "{root}"], "is a folder: pass --out the file to write"),
         (["--out", "{root}/recipe.json"], "recipes are written as TOML"),
         (["--prompts", "{root}/no.toml"], "no.toml"),
+        (["--prompts", "{root}/.llm-testgen/smoke.toml"], "a recipe of kind smoke cannot be bred"),
+        (["--kind", "smoke"], "No such option"),
         (["--base", "HEAD"], "no changed method"),
     ],
 )
 def test_what_cannot_be_done_is_said_at_once(searched, arguments, message):
+    (searched.project.root / ".llm-testgen" / "smoke.toml").write_text('kind = "smoke"\n')
     given = [argument.format(root=searched.project.root) for argument in arguments]
     assert message in " ".join(evolve(searched.project, None, *given, expect=2).split())
 

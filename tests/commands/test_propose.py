@@ -98,22 +98,25 @@ def test_the_tests_that_raise_diff_coverage_are_accepted_and_the_others_say_why_
         "test_wrong": "failing",
         "test_known": "no_gain",
         "test_area": "accepted",
-        "test_square": "accepted",
     }
     assert by_name["test_large"].gained == {"src/pkg/mod.py": (10,)}
     assert by_name["test_wrong"].reason == "AssertionError: assert 'small' == 'huge' - huge + small"
-    assert by_name["test_area"].repairs == ("dropped the failing `assert Box(3).area() == 10`",)
-    assert by_name["test_square"].attempt == 2
+    # Without its wrong assertion it would leave a line uncovered, and another prompt would have to be sent.
+    assert by_name["test_area"].repairs == ("expected value of `Box(3).area()` taken from a run: 9",)
+    assert by_name["test_area"].observed == ("9",)
     assert {proposal.verdicts[index].name for index in proposal.accepted} == {
         "test_large",
         "test_negative",
         "test_area",
-        "test_square",
     }
+    assert all(by_name[name].killed for name in ("test_large", "test_negative", "test_area"))
+    assert {name: str(by_name[name].label) for name in ("test_large", "test_area")} == dict.fromkeys(
+        ("test_large", "test_area"), "pins"
+    )
     assert [target.id for target in proposal.targets] == [GRADE, "src/pkg/mod.py::Box.__init__", AREA]
     funnel = proposal.funnel
-    assert (funnel.replies, funnel.candidates, funnel.built, funnel.passed, funnel.stable) == (3, 7, 7, 6, 6)
-    assert (funnel.gained, funnel.accepted) == (5, 4)
+    assert (funnel.replies, funnel.candidates, funnel.built, funnel.passed, funnel.stable) == (2, 6, 6, 5, 5)
+    assert (funnel.gained, funnel.accepted) == (4, 3)
     figures = proposal.coverage
     assert figures.after == 100
     assert figures.covered_after == figures.changed_lines

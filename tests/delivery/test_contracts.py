@@ -13,7 +13,6 @@ from tests.delivery.rendering import rendered
 from tests.delivery.reports import KINDS, MARKER, table
 from tests.delivery.samples import (
     DIGEST,
-    HEAD,
     PATCHES,
     SOURCE,
     Rest,
@@ -55,7 +54,7 @@ def contract(line: int = SHOWN, method: str = "total", **fields: object) -> Cont
         "target": f"{SOURCE}::{method}",
         "path": SOURCE,
         "start": line,
-        "line": line,
+        "line": line + before.count("\n"),
         "before": before,
         "text": f"    {one.text}\n{before}",
         "asserts": (one,),
@@ -108,8 +107,7 @@ def test_a_comment_holds_the_marker_the_proof_and_the_suggestion():
     [
         (
             {"killed": (), "earlier": (fault(),)},
-            "fails with 1 of 3 faults put into the method, which tests notice too, if later: `price - cut` becoming"
-            " `price + cut` in line 4.",
+            "fails with 1 of 3 faults put into the method, which tests notice too, if later: `price - cut` becoming",
         ),
         ({"earlier": (fault(line=9),)}, "in line 4; and with 1 that tests notice too."),
         ({"survived": ()}, "fails with 1 of 1 fault put into"),
@@ -180,10 +178,7 @@ def places(made: Proposal, found: Plan) -> list[Place]:
 
 
 def test_a_contract_is_suggested_on_its_lines_where_the_diff_shows_them():
-    long = contract(
-        10, before="    return (\n        price)", text="    assert cut <= price\n    return (\n        price)", line=11
-    )
-    long = contract(10, line=11, before="    return (\n        price)")
+    long = contract(10, before="    return (\n        price)")
     made = proposed(contract(), long, contract(20), contract(FAR))
     found = plan(made)
     assert [(draft.path, draft.start, draft.line) for draft in found.drafts] == [
@@ -204,7 +199,7 @@ def test_where_the_diff_does_not_show_the_file_it_stands_in_the_summary(patches)
 
 
 def test_lines_that_reach_out_of_the_diff_are_none_of_it():
-    made = proposed(contract(20, before="    return (\n        price)", line=21))
+    made = proposed(contract(20, before="    return (\n        price)"))
     assert places(made, plan(made)) == [Place.SUMMARY]
 
 
@@ -360,8 +355,10 @@ def test_nothing_acts_on_a_page_whatever_they_hold(text):
         assert set(page.tags) <= set(rendered(kind(report(quiet))).tags)
 
 
-@pytest.mark.parametrize("number", [1, 5, 40, 400])
-@pytest.mark.parametrize("text", ["x" * 18_000, "`" * 1_000, "<" * 10_000, "short"])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("x" * 18_000, 1), ("x" * 18_000, 12), ("`" * 1_000, 40), ("<" * 10_000, 12), ("short", 5), ("short", 400)],
+)
 def test_a_summary_has_room_for_all_of_it_and_for_all_else(text, number):
     (record, _) = hostile(text).contracts
     records = [record.model_copy(update={"start": line, "line": line}) for line in range(1, number + 1)]
@@ -380,4 +377,3 @@ def test_a_section_that_has_no_room_is_left_out():
     for room in range(0, 2_000, 7):
         assert len(clauses_section(made, where, made.found, room)) <= room
     assert "Proof for" in clauses_section(made, where, made.found, 2_000)
-    assert HEAD

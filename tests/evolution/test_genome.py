@@ -28,7 +28,7 @@ def test_every_genome_is_a_recipe_with_a_genome_that_gives_it_back():
 
 def test_every_value_of_every_gene_is_reached():
     recipes = [GENES.recipe(genome) for genome in anywhere(2000)]
-    assert {recipe.kind for recipe in recipes} == {Kind.UNIT, Kind.COMMENTED, Kind.ASSERTS}
+    assert {recipe.kind for recipe in recipes} == {Kind.UNIT, Kind.COMMENTED}
     assert {recipe.prefill for recipe in recipes} == set(Begun)
     assert {recipe.instructions for recipe in recipes} == {"task", "single", "terse"}
     assert {relation for recipe in recipes for relation in recipe.context} == set(Relation)
@@ -43,7 +43,7 @@ def test_what_a_first_prompt_cannot_use_stays_as_it_is():
 
 
 def test_what_the_start_has_beside_the_usual_values_is_one_of_them():
-    start = Recipe(kind=Kind.SMOKE, context_tokens=555, temperature=1.3, instructions="own", templates="../prompts")
+    start = Recipe(kind=Kind.COMMENTED, context_tokens=555, temperature=1.3, instructions="own", templates="../prompts")
     genes = Genes(start)
     assert genes.recipe(genes.genome(genes.start)) == genes.start
     tokens = next(gene.values for gene in genes.all if gene.field == "context_tokens")
@@ -59,7 +59,6 @@ def test_what_the_start_has_beside_the_usual_values_is_one_of_them():
         ({"examples": 0}, {"examples": 2, "example_share": 0}),
         ({"context": ()}, {"context": (), "body_share": 0.9}),
         ({"context": (), "examples": 0}, {"context_tokens": 0}),
-        ({"kind": "asserts"}, {"kind": "asserts", "instructions": "terse"}),
     ],
 )
 def test_recipes_that_make_the_same_prompts_are_one(one, other):

@@ -16,7 +16,7 @@ from llm_testgen.interrupts import run_interruptibly
 
 _MOST = 1_000
 # What the recipes decide, what is about one proposal, and what has another meaning here.
-_LEFT_OUT = ("out", "replay", "attempts", "max_tests", "temperature", "context_tokens", "seed")
+_LEFT_OUT = ("out", "replay", "kind", "attempts", "max_tests", "temperature", "context_tokens", "seed")
 
 
 @click.command("evolve")

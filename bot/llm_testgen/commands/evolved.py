@@ -15,9 +15,7 @@ from llm_testgen.evolution.comparison import Comparison, remark
 from llm_testgen.evolution.generations import Found, Plan, Summary
 from llm_testgen.evolution.score import Gain, score, total
 from llm_testgen.evolution.split import Split
-from llm_testgen.recipe import DEFAULT_RECIPE, Kind, Recipe
-
-_PINNING = "It takes what tests expect from runs: they say what the code does, and a person what it should do."
+from llm_testgen.recipe import DEFAULT_RECIPE, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,7 @@ class Report:
     @property
     def remark(self) -> str:
         """What there is to say of the recipe."""
-        text = remark(self.comparison, self.starting, same=self.found.recipe == self.start)
-        return f"{text} {_PINNING}" if self.found.recipe.kind is Kind.ASSERTS else text
+        return remark(self.comparison, self.starting, same=self.found.recipe == self.start)
 
 
 class Shown:

@@ -25,7 +25,7 @@ from llm_testgen.edges.tokens import TokenBudget
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.evolution.comparison import Comparison, compare
 from llm_testgen.evolution.generations import Evolution, Found, Plan, TokensSpentError
-from llm_testgen.evolution.genome import Genes
+from llm_testgen.evolution.genome import KINDS, Genes
 from llm_testgen.evolution.split import Split, sample, split
 from llm_testgen.evolution.store import TrialStore
 from llm_testgen.evolution.trial import Ground, Trials, digest_of
@@ -111,7 +111,7 @@ async def run_evolve(options: EvolveOptions, environ: Mapping[str, str], console
     checkout = _open(options.run)
     file = options.file or results_folder(checkout.repository, options.run) / RECIPE
     _check_file(file)
-    templates = load_prompts(options.run.prompts)
+    templates = _prompts(options.run)
     with open_progress(console) as progress:
         async with _scene(checkout, templates, options, environ, progress) as scene:
             shown = Shown(console, progress, scene.plan.generations)
@@ -142,6 +142,15 @@ def _open(options: ProposeOptions) -> Checkout:
         msg = f"{repository.root} holds no Python code that a test could execute: pass another --repo"
         raise NothingToTestError(msg)
     return Checkout(repository, change, snapshot)
+
+
+def _prompts(options: ProposeOptions) -> Templates:
+    """The templates, and the recipe to set out from; one of another kind than tests that assert is refused."""
+    templates = load_prompts(options.prompts)
+    if templates.recipe.kind not in KINDS:
+        msg = f"a recipe of kind {templates.recipe.kind} cannot be bred: pass --prompts one of {' or '.join(KINDS)}"
+        raise UsageError(msg)
+    return templates
 
 
 def _check_file(file: Path) -> None:
@@ -184,18 +193,11 @@ async def _scene(
         )
         stack.push_async_callback(model.close)
         knowledge = ProjectKnowledge(index, checkout.snapshot, run.test_folder)
-        ground = Ground(
-            tools=Tools(knowledge, model, runner, templates, _Silence()),
-            baseline=baseline,
-            settings=Generation(seed=seed),
-            budget=TokenBudget(run.generation.max_tokens),
-            digest=digest_of(
-                checkout.snapshot,
-                templates.folder,
-                Generation(seed=seed),
-                {"model": model.name, "address": address, "python": interpreter.version, "version": __version__},
-            ),
-        )
+        judging = Generation(seed=seed, mutants=run.generation.mutants)
+        tools = Tools(knowledge, model, runner, templates, _Silence())
+        said = {"model": model.name, "address": address, "python": interpreter.version, "version": __version__}
+        digest = digest_of(checkout.snapshot, templates.folder, judging, said)
+        ground = Ground(tools, baseline, judging, TokenBudget(run.generation.max_tokens), digest)
         plan = replace(options.plan, kept=2 * len(parts.held_out), at_once=model.concurrency)
         about = About(
             model=model.name,
@@ -203,7 +205,7 @@ async def _scene(
             plan=plan,
             parts=parts,
             known=store.known,
-            notes=(*sandbox.notes, *notes),
+            notes=(*checkout.notes, *sandbox.notes, *notes),
         )
         yield _Scene(_genes(templates), parts, plan, Trials(ground, store), about)
 

@@ -171,10 +171,11 @@ def _row(clause: Clause, where: str) -> str:
 
 
 def _texts(record: ContractRecord) -> Iterable[str]:
-    """All that could be posted of a contract."""
+    """All that could be posted of a contract, each text once."""
     faults = (fault for one in record.asserts for fault in (*one.killed, *one.earlier, *one.survived))
-    return (
+    texts = (
         *(record.text, record.target, record.model),
         *(one.text for one in record.asserts),
         *(text for fault in faults for text in (fault.operator, fault.before, fault.after)),
     )
+    return dict.fromkeys(texts)

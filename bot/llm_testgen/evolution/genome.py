@@ -19,13 +19,11 @@ Genome = tuple[int, ...]
 DIGEST_DIGITS = 16
 _TASK = "task"
 
-# Smoke tests are left out: they ask for less, and a cheaper question is no better way to put the same one. So are
-# lessons: a method's first prompt is sent before there are any, and a search sends no other.
-_KINDS = (Kind.UNIT, Kind.COMMENTED, Kind.ASSERTS)
-# Kinds that are asked for by words of their own.
-_BARE = frozenset({Kind.SMOKE, Kind.ASSERTS})
+# Tests that assert something, which is what lines per token measure; the other kinds write something else. Lessons are
+# left out too: a method's first prompt is sent before there are any, and a search sends no other.
+KINDS = (Kind.UNIT, Kind.COMMENTED)
 _STEPS: dict[str, tuple[Value, ...]] = {
-    "kind": _KINDS,
+    "kind": KINDS,
     "goals": (False, True),
     "prefill": tuple(Begun),
     "tests": (1, 2, 3, 4, 6, 8),
@@ -97,8 +95,6 @@ def plain(recipe: Recipe) -> Recipe:
     values: dict[str, Any] = {}
     silent: list[str] = []
     shows_accepted = recipe.choice is Choice.ACCEPTED and recipe.lesson_tokens > 0
-    if recipe.kind in _BARE:
-        silent.append("instructions")
     if recipe.context_tokens == 0 or not recipe.context:
         values["context"] = ()
         silent.append("body_share")
