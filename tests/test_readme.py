@@ -37,7 +37,7 @@ def test_each_make_target_is_there(line):
 
 def test_every_command_is_of_a_kind_that_is_checked():
     others = [line for line in COMMANDS if not line.startswith(("llm-testgen", "make"))]
-    assert others == ["pip install '.[local]'"]
+    assert others == ["pip install '.[local]'", "pip install '.[evolve,local]'"]
 
 
 def options_of(command: click.Command) -> set[str]:
