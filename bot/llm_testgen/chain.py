@@ -32,6 +32,8 @@ from llm_testgen.stages.prove import Demand, prove
 from llm_testgen.stages.repair import repair
 from llm_testgen.stages.screen import screen
 
+_MOST_LOOKS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -71,17 +73,29 @@ class Chain:
     async def judge(self, candidate: Candidate, names: Names) -> Judgement:
         """Judge a candidate, and what repairs make of it where it is refused."""
         verdict = await self._judge_once(candidate)
-        if (regression := await self._regression(verdict)) is not None:
-            return Judgement(replace(verdict, reason=f"possible regression: {verdict.reason}"), regression)
         kinds = self._settings.repairing
         whole = await self._repaired(verdict, names, kinds - {RepairKind.DROP})
+        for judged in [verdict] if whole is verdict else [verdict, whole]:
+            if (regression := await self._regression(judged)) is not None:
+                return Judgement(replace(judged, reason=f"possible regression: {judged.reason}"), regression)
         forms = [whole]
         if RepairKind.DROP in kinds:
             # Without an assertion that fails a test is the model's own; with the value from a run it may cover more.
             forms.append(await self._repaired(whole, names, kinds))
-        if RepairKind.OBSERVED in kinds and (observed := await self._observed(whole)) is not None:
-            forms.append(observed)
+        if RepairKind.OBSERVED in kinds:
+            forms += await self._with_values(whole, names, kinds - {RepairKind.DROP})
         return Judgement(max(forms, key=_worth))
+
+    async def _with_values(self, verdict: Verdict, names: Names, kinds: frozenset[RepairKind]) -> list[Verdict]:
+        """Verdicts on what values from runs make of a test: what one look has mended may need another."""
+        forms: list[Verdict] = []
+        for _ in range(_MOST_LOOKS):
+            observed = await self._observed(verdict)
+            if observed is None:
+                break
+            verdict = await self._repaired(observed, names, kinds)
+            forms += [observed, verdict]
+        return forms
 
     async def _judge_once(self, candidate: Candidate) -> Verdict:
         if reason := screen(candidate):

@@ -195,7 +195,7 @@ class Search:
             await self._judge_all(reply, pursuit, attempt)
 
     async def _judge_all(self, reply: Reply, pursuit: _Pursuit, attempt: int) -> None:
-        found = extract(reply, pursuit.names)
+        found = extract(reply, pursuit.names, self._settings.repairing)
         if not found:
             self._record(unparsable(reply), pursuit, (attempt, 0))
         async with asyncio.TaskGroup() as tasks:

@@ -170,10 +170,10 @@ def test_there_is_no_way_to_report_where_nobody_asked(tier, request):
 
 @pytest.mark.parametrize("tier", ["warm", "cold"])
 def test_there_are_so_many_reports_at_most(tier, request):
-    code = "def test_it():\n    for key in range(-5, 90):\n        __llm_testgen_observe__(key, key)\n    __llm_testgen_observe__('x', 1)\n"
+    code = "def test_it():\n    for key in range(-5, 400):\n        __llm_testgen_observe__(key, key)\n    __llm_testgen_observe__('x', 1)\n"
     run = request.getfixturevalue(tier).run(code)
     assert run.ending is Ending.PASSED
-    assert [seen.key for seen in run.observed] == list(range(50))
+    assert [seen.key for seen in run.observed] == list(range(300))
 
 
 FORGED = """\
@@ -200,7 +200,7 @@ def test_what_a_test_claims_by_itself_is_no_source(tier, request):
 
 
 TOO_MUCH = {
-    "too many": [{"key": 1, "type": "int", "expression": "1"}] * 51,
+    "too many": [{"key": 1, "type": "int", "expression": "1"}] * 301,
     "a long expression": [{"key": 1, "type": "int", "expression": "1" * 2000}],
     "a long type": [{"key": 1, "type": "i" * 200}],
     "many imports": [{"key": 1, "type": "int", "imports": ["import os"] * 50}],

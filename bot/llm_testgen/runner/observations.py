@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from llm_testgen.records import Observation
 from llm_testgen.source import SourceError, parse_tree
 
-MOST = 50
+MOST = 300
 _LONGEST = 1000
 _LARGEST = 10**30
 _IMPORT = re.compile(r"import ([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", re.ASCII)

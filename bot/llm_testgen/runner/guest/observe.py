@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from . import literals, volatile
 
 NAME = "__llm_testgen_observe__"
-_MOST = 50
+_MOST = 300
 _LARGEST_KEY = 10_000
 _LONGEST_NAME = 100
 
