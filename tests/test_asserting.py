@@ -75,6 +75,7 @@ def discount(price, percent):
     assert price is not None
     if percent < 0:
         raise ValueError(percent)
+    assert percent >= 0 and price > 0
     # rounded down
     reduced = price - price * percent // 100
     assert 0 <= reduced <= price
@@ -98,6 +99,7 @@ def test_wrong():
     discount("x", 1)
 ```"""
 DISCOUNT = changed_method(SOURCE, "discount", PATH)
+METHOD = DISCOUNT.method
 
 
 class Quiet:
@@ -159,9 +161,10 @@ def test_what_holds_and_notices_a_fault_is_put_into_the_file_and_nothing_else_is
     assert one.contract.statement == "assert 0 <= reduced <= price"
     assert "reduced = price + price * percent // 100" in {mutant.after for mutant in one.killed}
     assert "return None" in {mutant.after for mutant in one.survived}
-    # One was false where an error is expected; of the others one noticed nothing, one failed in the suite.
-    assert (found.asked, found.held, found.replies) == (4, 3, 2)
-    assert found.notes == ("`assert result <= price, 'no discount'` was dropped: a test of the project fails with it",)
+    # One was false where an error is expected; of the others one noticed nothing, one nothing more than the one that
+    # is kept, and one failed in the suite.
+    assert (found.asked, found.held, found.replies) == (5, 4, 2)
+    assert found.notes == ("`assert percent >= 0 and price > 0` was dropped: a test of the project fails with it",)
     (piece,) = found.insertions
     assert piece.before == "    return max(reduced, LEAST)"
     assert piece.text == "    assert 0 <= reduced <= price\n    return max(reduced, LEAST)"
@@ -240,7 +243,8 @@ class Runner:
         lines = mutant.source.split("\n")
         is_faulty = mutant.operator != "contract"
         for number, line in enumerate(lines, start=mutant.definition.start):
-            broken = is_faulty and line.strip().startswith("assert") and "None" not in line
+            at_return = mutant.line == METHOD.end
+            broken = is_faulty and line.strip().startswith("assert") and ("result" in line) is at_return
             if broken or line.strip() == "assert False":
                 trace = (f"{TEST}:6 in test_it", f"{PATH}:{number} in discount")
                 return Run(Ending.FAILED, Failure("AssertionError", "", 6, "call", trace))
@@ -273,7 +277,12 @@ def statements(found: Asserted) -> list[str]:
     return [one.contract.statement for one in found.upheld]
 
 
-KEPT = ["assert percent >= 0", "assert 0 <= reduced <= price", "assert result <= price, 'no discount'"]
+KEPT = [
+    "assert percent >= 0",
+    "assert percent >= 0 and price > 0",
+    "assert 0 <= reduced <= price",
+    "assert result <= price, 'no discount'",
+]
 
 
 def test_the_model_is_asked_for_the_method_and_for_tests_that_run_it():
@@ -295,11 +304,18 @@ def test_contracts_are_kept_by_what_they_notice():
     found = run(Model(ASSERTS, SMOKE), runner)
     assert statements(found) == KEPT
     assert all(one.killed and not one.earlier for one in found.upheld)
-    assert (found.asked, found.held) == (4, 4)
+    assert (found.asked, found.held) == (5, 5)
     assert set(runner.ran) == {TEST, "test_half", "test_none", "test_wrong"}
     noticed = run(Model(ASSERTS, SMOKE), Runner(noticing=True))
     assert statements(noticed) == KEPT
     assert all(one.earlier and not one.killed for one in noticed.upheld)
+
+
+def test_what_notices_no_more_than_a_better_one_at_its_place_is_left_out():
+    twice = ASSERTS.replace("    assert 0 <= reduced", "    assert reduced <= price\n    assert 0 <= reduced")
+    found = run(Model(twice, SMOKE))
+    assert statements(found) == [*KEPT[:2], "assert reduced <= price", KEPT[3]]
+    assert (found.asked, found.held) == (6, 6)
 
 
 def test_the_suite_is_run_once_with_all_of_them_in_the_file():
@@ -307,7 +323,7 @@ def test_the_suite_is_run_once_with_all_of_them_in_the_file():
     found = run(Model(ASSERTS, SMOKE), runner)
     assert runner.suite_runs == [{PATH: found.files[0].after}]
     assert all(statement in found.files[0].after for statement in KEPT)
-    assert len(found.insertions) == 2
+    assert len(found.insertions) == 3
 
 
 def test_a_method_of_which_nothing_is_said_costs_no_more_prompts_and_no_run():
@@ -339,7 +355,11 @@ PASSED = frozenset({"a", "b"})
     ("suites", "kept", "runs"),
     [
         # It fails at the line of one: that goes, and the rest is run again.
-        ({"assert 0": SuiteRun(1, 1, 0, {}, failures=(FAILED,), passed_tests=frozenset({"a"}))}, KEPT[::2], 3),
+        (
+            {"assert 0": SuiteRun(1, 1, 0, {}, failures=(FAILED,), passed_tests=frozenset({"a"}))},
+            [*KEPT[:2], KEPT[3]],
+            3,
+        ),
         # It fails in another way with them alone: none of them stays.
         ({"assert": SuiteRun(1, 1, 0, {}, failures=(OTHER,), passed_tests=frozenset({"a"}))}, [], 2),
         # What fails has failed before.
@@ -378,6 +398,12 @@ def test_a_fault_of_the_machine_is_told_as_it_is():
     runner.error = ProjectError("no room")
     with pytest.raises(ProjectError, match="no room"):
         run(Model(ASSERTS, SMOKE), runner)
+
+
+def test_without_faults_nothing_can_be_proved_and_nothing_is_asked():
+    model = Model(ASSERTS, SMOKE)
+    found = run(model, mutants=0)
+    assert (model.prompts, len(found.notes)) == ([], 1)
 
 
 def test_the_budget_and_the_deadline_are_kept():

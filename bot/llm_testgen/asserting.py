@@ -148,9 +148,8 @@ class _Work:
         inputs = await self._inputs(target, context)
         tried = await uphold(found, inputs, faults[: self.settings.mutants], self.tools.runner)
         self.held += len(tried)
-        telling = [one for one in tried if one.killed or one.earlier]
-        best = sorted(telling, key=lambda one: (-len(one.killed), -len(one.earlier), one.contract.line))
-        self.upheld += [one for one in telling if one in best[:_MOST_KEPT]]
+        best = _best(tried)
+        self.upheld += [one for one in tried if one in best]
 
     def _context(self, target: ChangedMethod) -> Context:
         knowledge, recipe = self.tools.knowledge, self.tools.templates.recipe
@@ -242,6 +241,18 @@ class _Confirmation:
         left = list(upheld)
         files = _files(left, self._tools)
         return [one for one in left if is_same_code(*files[one.contract.path])]
+
+
+def _best(tried: Iterable[Upheld]) -> list[Upheld]:
+    """Those that notice a fault, and at their place one that no better one there notices; the best of them."""
+    best: list[Upheld] = []
+    for one in sorted(tried, key=lambda one: (-len(one.killed), -len(one.earlier), one.contract.line)):
+        noticed = {*one.killed, *one.earlier}
+        for other in best:
+            if other.contract.line == one.contract.line:
+                noticed.difference_update(other.killed, other.earlier)
+        best += [one] if noticed else []
+    return best[:_MOST_KEPT]
 
 
 def _fails_at(contract: Contract, text: str, run: SuiteRun) -> bool:

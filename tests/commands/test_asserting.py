@@ -67,7 +67,11 @@ def test_the_proposal_holds_each_with_its_proof_and_reads_back():
     assert [fault.after for fault in one.killed] == ["x <= 0"]
     assert [fault.after for fault in two.earlier] == ["x >= LIMIT"]
     assert (len(one.survived), len(two.survived)) == (1, 1)
-    assert proposal.notes == ("a note", "one was dropped")
+    counted = (
+        "of 5 assertions that could be tried 4 held in every run, and 2 are kept: what notices no fault, or none that"
+        " another one there does not, is left out"
+    )
+    assert proposal.notes == ("a note", counted, "one was dropped")
     assert proposal.coverage.before == proposal.coverage.after
     assert [target.id for target in proposal.targets] == [GRADE.id]
     assert (proposal.funnel.replies, proposal.usage.tokens_out, proposal.verdicts) == (2, 20, ())
@@ -96,7 +100,9 @@ def test_the_summary_shows_each_assertion_with_its_proof_and_how_to_take_them(tm
     assert "`assert len(result) > 1` fails with 1 of 2 faults put into the method, which tests notice too" in text
     assert 'result = "small"' in text
     assert f"To take the assertions: git -C {tmp_path} apply {tmp_path}/out/asserts.patch" in text
+    assert "2 assertions kept; 10 tokens read" in text
     assert "tests.patch" not in text
+    assert "filter by filter" not in text
 
 
 def test_without_any_nothing_is_said_of_them(tmp_path):

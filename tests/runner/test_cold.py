@@ -17,6 +17,7 @@ from llm_testgen.records import Candidate, Ending
 from llm_testgen.runner.base import Limits, Project
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import find_python, inspect
+from llm_testgen.runner.launcher import Confinement
 from llm_testgen.runner.sandbox import detect
 
 PYTHON = Path(sys.executable)
@@ -35,8 +36,14 @@ def project(git_project):
     return git_project
 
 
-def run(
-    project, action, *, limits: Limits | None = None, measured=("src/pkg/mod.py", "src/pkg/unused.py"), interpreter=None
+def run(  # noqa: PLR0913 - each by its name
+    project,
+    action,
+    *,
+    limits: Limits | None = None,
+    measured=("src/pkg/mod.py", "src/pkg/unused.py"),
+    interpreter=None,
+    confinement: Confinement | None = None,
 ):
     """Do something with a runner of the project's HEAD, and close it."""
 
@@ -46,7 +53,7 @@ def run(
         runner = ColdRunner(
             Project(snapshot, {}, ("src",), measured, "tests"),
             found,
-            detect(found, ENVIRON).confinement,
+            confinement or detect(found, ENVIRON).confinement,
             limits or Limits(seconds=20),
             ENVIRON,
         )
@@ -231,6 +238,18 @@ def test_the_suite_is_run_as_the_project_configures_it(project):
     assert (suite.passed, suite.failed, suite.problem) == (1, 0, "")
     assert suite.coverage["src/pkg/mod.py"].executed == {1, 4, 5, 7}
     assert suite.coverage["src/pkg/mod.py"].statements == {1, 4, 5, 6, 7}
+
+
+@pytest.mark.parametrize("confinement", [None, Confinement()], ids=["as it is here", "unconfined"])
+def test_the_suite_can_be_run_with_other_files_and_then_again_as_it_was(project, confinement):
+    broken = {"src/pkg/mod.py": "raise RuntimeError('other')\n"}
+
+    async def with_and_without(runner):
+        return await runner.run_suite(broken), await runner.run_suite()
+
+    other, own = run(project, with_and_without, confinement=confinement)
+    assert (other.passed, {failure.message for failure in other.failures}) == (0, {"other"})
+    assert (own.passed, own.failed, own.problem) == (1, 0, "")
 
 
 def test_a_file_that_no_test_imports_is_measured_too(project):

@@ -40,7 +40,7 @@ class Runner:
         exec(compile(mutant.source if mutant else SOURCE, PATH, "exec"), names)  # noqa: S102 - small functions of this file
         try:
             exec(compile(candidate.code, "test_it.py", "exec"), names)  # noqa: S102
-        except Exception as error:  # noqa: BLE001 - whatever a test raises
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - whatever a test raises
             frames = traceback.extract_tb(error.__traceback__)
             trace = tuple(
                 f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames if frame.filename == PATH
@@ -199,3 +199,19 @@ def test_what_passes_and_runs_the_method_is_an_input():
 def test_what_is_slow_or_runs_the_header_alone_is_none():
     assert looked_for("share(1, 1)", runner=Runner(seconds=6)) == []
     assert looked_for("share(1, 1)", runner=Runner(covered=frozenset({1, 50}))) == []
+
+
+RAISES = "import pytest\nwith pytest.raises({}):\n    share({})\n"
+
+
+def test_a_test_that_was_made_for_it_only_runs_the_method_whatever_it_expects():
+    wrong = ("assert share(1, 1) == 99", RAISES.format("KeyError", "4, 2"))
+    assert looked_for(*wrong) == []
+    assert looked_for(*wrong, RAISES.format("KeyError", "1, 0"), "share(", existing=False) == ["0", "1"]
+
+
+def test_an_error_that_it_expects_rightly_is_still_expected():
+    candidates = [candidate(RAISES.format("ValueError", "1, 0"))]
+    (one,) = asyncio.run(find_inputs(SHARE, candidates, Runner(), existing=False))
+    assert "raises(ValueError)" in one.candidate.code
+    assert tried(contract("assert parts > 0", line=2), inputs=[one]) == {}

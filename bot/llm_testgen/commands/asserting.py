@@ -8,6 +8,7 @@ from pathlib import Path
 from llm_testgen.asserting import Asserted
 from llm_testgen.baseline import Baseline
 from llm_testgen.commands.output import write_asserts, write_proposal
+from llm_testgen.delivery.markdown import plural
 from llm_testgen.proposal import Proposal, funnel
 from llm_testgen.records import Change
 from llm_testgen.reporting import contract_records, coverage_figures, skip_records, target_records, usage_record
@@ -37,9 +38,20 @@ def asserts_proposal(
         suggestions=(),
         funnel=funnel(asserted.replies, ()),
         usage=usage_record(asserted.usage, seconds),
-        notes=(*notes, *asserted.notes),
+        notes=(*notes, *_counted(asserted), *asserted.notes),
         contracts=contract_records(asserted.insertions, asserted.upheld, asserted.model),
     )
+
+
+def _counted(asserted: Asserted) -> Iterable[str]:
+    """How many came through each filter."""
+    if asserted.asked:
+        kept = len(asserted.upheld)
+        are = "is" if kept == 1 else "are"
+        yield (
+            f"of {plural(asserted.asked, 'assertion')} that could be tried {asserted.held:,} held in every run, and"
+            f" {kept:,} {are} kept: what notices no fault, or none that another one there does not, is left out"
+        )
 
 
 def write_asserted(out: Path, proposal: Proposal, asserted: Asserted) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from llm_testgen.commands.output import ASSERTS_PATCH, PATCH, PROPOSAL
 from llm_testgen.delivery import proof
-from llm_testgen.delivery.markdown import visible
+from llm_testgen.delivery.markdown import plural, visible
 from llm_testgen.proposal import Funnel, Proposal, VerdictRecord, funnel
 from llm_testgen.records import Outcome
 
@@ -56,7 +56,7 @@ def print_summary(console: Console, proposal: Proposal, out: Path, root: Path, t
         telling: What it is about.
     """
     console.print()
-    if proposal.targets:
+    if proposal.targets and (proposal.verdicts or not proposal.contracts):
         console.print(_funnel_table(proposal, "method" if telling.subject else "changed method"))
     for index in proposal.accepted:
         _print_test(console, proposal.verdicts[index], code=telling.code)
@@ -196,10 +196,16 @@ def _print_cost(console: Console, proposal: Proposal) -> None:
     usage = proposal.usage
     console.print()
     console.print(
-        f"{len(proposal.accepted)} accepted; {usage.tokens_in:,} tokens read and {usage.tokens_out:,} written by the"
+        f"{_kept(proposal)}; {usage.tokens_in:,} tokens read and {usage.tokens_out:,} written by the"
         f" model in {usage.seconds:.0f} s; {usage.total_seconds:.0f} s in all.",
         highlight=False,
     )
+
+
+def _kept(proposal: Proposal) -> str:
+    """How much was found, in a few words."""
+    count = sum(len(record.asserts) for record in proposal.contracts)
+    return f"{plural(count, 'assertion')} kept" if count else f"{len(proposal.accepted)} accepted"
 
 
 def _ranges(lines: tuple[int, ...]) -> str:

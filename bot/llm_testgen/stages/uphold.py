@@ -6,13 +6,15 @@ made faulty, and what runs it is run again. It counts only if it is the assertio
 
 from __future__ import annotations
 
+import ast
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from llm_testgen.embedding import embed
 from llm_testgen.records import Candidate, ChangedMethod, Contract, Ending, Lines, Mutant, Run, Upheld
+from llm_testgen.source import SourceError, parse_tree
 
 _HASH_SEEDS = (0, 1)
 # A fault may make a loop run on: what takes so many times longer than without it will not end by itself.
@@ -71,9 +73,24 @@ class _Found:
 async def find_inputs(
     target: ChangedMethod, candidates: Iterable[Candidate], runner: RunsChanged, *, existing: bool
 ) -> tuple[Input, ...]:
-    """Those of some candidates that pass as they are, in short time, and execute a method."""
+    """Those of some candidates that pass in short time and execute a method.
+
+    Args:
+        target: The method.
+        candidates: Test files of the project, or tests that were made for this: these only run the method, whatever
+            they expect of it.
+        runner: What executes them.
+        existing: Whether they are the project's own.
+    """
     method = target.method
     own = frozenset(range(method.start + 1, method.end + 1))
+
+    async def look_at(candidate: Candidate) -> Input | None:
+        for code in [candidate.code] if existing else _silenced(candidate.code):
+            found = await look(replace(candidate, code=code))
+            if found is not None and found.covered & own:
+                return found
+        return None
 
     async def look(candidate: Candidate) -> Input | None:
         runs = [await runner.run_candidate(candidate, hash_seed=seed) for seed in _HASH_SEEDS]
@@ -83,9 +100,9 @@ async def find_inputs(
         return Input(candidate, existing, covered, seconds) if passed and seconds <= _MOST_SECONDS else None
 
     async with asyncio.TaskGroup() as tasks:
-        looking = [tasks.create_task(look(candidate)) for candidate in candidates]
+        looking = [tasks.create_task(look_at(candidate)) for candidate in candidates]
     found = [task.result() for task in looking]
-    return tuple(one for one in found if one is not None and one.covered & own)
+    return tuple(one for one in found if one is not None)
 
 
 async def uphold(
@@ -196,6 +213,35 @@ class _Trial:
 
     async def _run(self, one: Input, faulty: Mutant) -> Run:
         return await self._runner.run_candidate(one.candidate, hash_seed=0, mutant=faulty, seconds=one.limit)
+
+
+class _Silencing(ast.NodeTransformer):
+    """Lets code that asserts only evaluate, and code that expects an error, if that is told to go too, only run."""
+
+    def __init__(self, *, unexpecting: bool) -> None:
+        self._unexpecting = unexpecting
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        return ast.Expr(node.test)
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        self.generic_visit(node)
+        expects = any("raises" in ast.unparse(item.context_expr) for item in node.items)
+        return ast.If(ast.Constant(value=True), node.body, []) if expects and self._unexpecting else node
+
+
+def _silenced(code: str) -> Iterator[str]:
+    """A test that checks nothing: still expecting errors, and then, if it has to, not even that."""
+    seen = set()
+    for unexpecting in (False, True):
+        try:
+            tree = _Silencing(unexpecting=unexpecting).visit(parse_tree(code))
+            text = ast.unparse(ast.fix_missing_locations(tree))
+        except (SourceError, RecursionError):
+            return
+        if text not in seen:
+            seen.add(text)
+            yield text
 
 
 def _at(run: Run, lines: Mapping[Contract, int]) -> list[Contract]:
