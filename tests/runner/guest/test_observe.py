@@ -148,22 +148,31 @@ NONE = {
     "the temporary folder": f"{tempfile.gettempdir()}/llm-testgen-x/y",
     "an address": repr(object()),
     "a process": f"worker-{os.getpid()}",
-    "now": dt.datetime.now(),  # noqa: DTZ005 - naive, as a project's
-    "now elsewhere": dt.datetime.now(dt.UTC),
-    "tomorrow": dt.date.today() + dt.timedelta(days=1),  # noqa: DTZ011 - naive
-    "today as text": f"log-{dt.date.today():%Y%m%d}.txt",  # noqa: DTZ011 - naive
-    "the time of day": dt.datetime.now().time(),  # noqa: DTZ005 - naive
-    "the time of day as text": time.strftime("%H:%M"),
-    "a time stamp": time.time(),
-    "a time stamp in milliseconds": int(time.time() * 1000),
     "the name of a candidate's file": "tests/test_llm_testgen_1_1.py",
     "the interpreter": f"{sys.prefix}/bin",
+}
+
+# Made when they are asked for: the tests run minutes after this file is read.
+NOW = {
+    "now": lambda: dt.datetime.now(),  # noqa: DTZ005 - naive, as a project's
+    "now elsewhere": lambda: dt.datetime.now(dt.UTC),
+    "tomorrow": lambda: dt.date.today() + dt.timedelta(days=1),  # noqa: DTZ011 - naive
+    "today as text": lambda: f"log-{dt.date.today():%Y%m%d}.txt",  # noqa: DTZ011 - naive
+    "the time of day": lambda: dt.datetime.now().time(),  # noqa: DTZ005 - naive
+    "the time of day as text": lambda: time.strftime("%H:%M"),
+    "a time stamp": lambda: time.time(),
+    "a time stamp in milliseconds": lambda: int(time.time() * 1000),
 }
 
 
 @pytest.mark.parametrize("value", NONE.values(), ids=NONE)
 def test_there_is_no_source_of(value):
     assert observe.written(value, (f"{tempfile.gettempdir()}/llm-testgen-x",)) == ("", ())
+
+
+@pytest.mark.parametrize("value", NOW.values(), ids=NOW)
+def test_there_is_no_source_of_what_is_another_by_the_next_run(value):
+    assert observe.written(value()) == ("", ())
 
 
 def test_the_id_of_the_process_is_no_value():
