@@ -154,13 +154,13 @@ NONE = {
 
 # Made when they are asked for: the tests run minutes after this file is read.
 NOW = {
-    "now": lambda: dt.datetime.now(),  # noqa: DTZ005 - naive, as a project's
+    "now": dt.datetime.now,
     "now elsewhere": lambda: dt.datetime.now(dt.UTC),
     "tomorrow": lambda: dt.date.today() + dt.timedelta(days=1),  # noqa: DTZ011 - naive
     "today as text": lambda: f"log-{dt.date.today():%Y%m%d}.txt",  # noqa: DTZ011 - naive
     "the time of day": lambda: dt.datetime.now().time(),  # noqa: DTZ005 - naive
     "the time of day as text": lambda: time.strftime("%H:%M"),
-    "a time stamp": lambda: time.time(),
+    "a time stamp": time.time,
     "a time stamp in milliseconds": lambda: int(time.time() * 1000),
 }
 
