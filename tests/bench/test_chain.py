@@ -63,6 +63,8 @@ OUR_REPLY = """\
 ```python
 import pytest
 
+from tiny.more import sign
+
 
 def test_sign_positive():
     assert sign(3) == 1
