@@ -111,6 +111,52 @@ def test_what_ran_while_it_was_imported_takes_a_fresh_process():
     assert asked == [("mod.py", [2]), ("mod.py", [-1])]
 
 
+UNCHANGED = object()
+REAL = "def f(a, b=1, /, c=UNCHANGED, *, d=None, e=-2):\n    return a, b, c, d, e\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "given"),
+    [
+        ("b=1", "b=2", (2, UNCHANGED, None, -2)),
+        ("d=None", "d=''", (1, UNCHANGED, "", -2)),
+        ("e=-2", "e=+2", (1, UNCHANGED, None, 2)),
+        ("b=1", "b=True", (True, UNCHANGED, None, -2)),
+    ],
+)
+def test_another_default_takes_no_other_process(before, after, given, tmp_path):
+    replacement = with_real(tmp_path, REAL, REAL.replace(before, after))
+    (f,) = replacement.functions
+    assert f(0)[1:] == (1, UNCHANGED, None, -2)
+    replacement.put()
+    assert [(value, type(value)) for value in f(0)[1:]] == [(value, type(value)) for value in given]
+
+
+@pytest.mark.parametrize(
+    ("real", "source"),
+    [
+        pytest.param(REAL, REAL.replace("c=UNCHANGED", "c=OTHER"), id="no-literal"),
+        pytest.param(REAL, REAL.replace("b=1", "b"), id="fewer"),
+        pytest.param(REAL, REAL.replace("(a,", "(a: int,").replace("b=1", "b=2"), id="annotation-too"),
+        pytest.param(REAL, REAL.replace("b=1", "b=2").replace("return", "yield"), id="another-kind"),
+        pytest.param(f"@wraps\n{REAL}", f"@wraps\n{REAL}".replace("b=1", "b=2"), id="decorated"),
+    ],
+)
+def test_what_else_differs_outside_of_a_body_takes_a_process(real, source, tmp_path):
+    assert with_real(tmp_path, real, source) is None
+
+
+def with_real(tmp_path, real, source):
+    """What it takes to put a definition in the place of another that is imported."""
+    path = tmp_path / "mod.py"
+    path.write_text(real)
+    namespace = {"UNCHANGED": UNCHANGED, "wraps": lambda f: f}
+    exec(compile(real, str(path), "exec", dont_inherit=True), namespace)  # noqa: S102 - a module of one function
+    replacements = mutation.Replacements([str(path)], lambda *_: False)
+    source = source.rstrip("\n")
+    return replacements.take(described(source, path=str(path), whole=True))
+
+
 SCRIPT = '''
 import asyncio, gc, sys
 sys.path.insert(0, GUEST)
@@ -129,18 +175,23 @@ class Box(Base):
 
     def counts(self):
         yield super().area()
+    def grows(self, by=1, *, times=3):
+        return by * times
 """
 open("mod.py", "w").write(SOURCE)
 import mod
 
-def fault(name, start, source):
+def fault(name, start, source, whole=False):
     mutant = {"path": mod.__file__, "name": name, "classes": ["Box"], "start": start, "body": start + 1,
-              "end": start + 1, "source": source, "whole": False}
+              "end": start + 1, "source": source, "whole": whole}
     found = mutation.Replacements([mod.__file__], lambda *_: False).take(mutant)
     assert found is not None, name
     found.put()
 
+defaults = mod.Box.grows
 gc.freeze()
+fault("grows", 13, "    def grows(self, by=1, *, times=4):\\n        return by * times", whole=True)
+assert (defaults(None), defaults(None, by=2), defaults(None, times=1)) == (4, 8, 1)
 fault("area", 5, "    def area(self):\\n        return 7")
 fault("waits", 8, "    async def waits(self):\\n        return None")
 fault("counts", 11, "    def counts(self):\\n        yield 8")

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Union
 
 FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 Key = tuple[str, str, int]
+Defaults = dict[Union[int, str], Any]
 
 _KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _MOST_KEPT = 512
@@ -34,11 +35,13 @@ class Replacement(NamedTuple):
         mutant: The mutant.
         functions: All there are of the definition.
         code: What they are to run instead; None where there are none yet.
+        defaults: The arguments that have another default: those by position numbered from the first that has one.
     """
 
     mutant: dict[str, Any]
     functions: list[types.FunctionType]
     code: types.CodeType | None
+    defaults: Defaults
 
     def put(self) -> None:
         """Put it in place, for modules that are imported from now on too."""
@@ -46,6 +49,7 @@ class Replacement(NamedTuple):
         if self.code is not None:
             for function in self.functions:
                 function.__code__ = self.code
+                _set_defaults(function, self.defaults)
 
 
 class Replacements:
@@ -75,17 +79,18 @@ class Replacements:
 
     def _make(self, key: Key, mutant: dict[str, Any]) -> Replacement | None:
         # What has run while it was imported has left behind what the faulty version would not have.
-        if mutant["whole"] or self._has_run(mutant["path"], _own_lines(mutant)):
+        if self._has_run(mutant["path"], _own_lines(mutant)):
             return None
         if self._functions is None:
             self._functions = _functions_of(self._measured)
         functions = self._functions.get(key, [])
         if not functions:
-            return None if _is_imported(mutant["path"]) else Replacement(mutant, [], None)
+            return None if _is_imported(mutant["path"]) else Replacement(mutant, [], None, {})
         code = faulty(mutant, functions[0].__code__)
-        if code is None or any(not _alike(code, function.__code__) for function in functions):
+        defaults = _defaults(mutant) if mutant["whole"] else {}
+        if code is None or defaults is None or any(not _alike(code, function.__code__) for function in functions):
             return None
-        return Replacement(mutant, functions, code)
+        return Replacement(mutant, functions, code, defaults)
 
 
 def surrounded(mutant: dict[str, Any]) -> str:
@@ -149,6 +154,41 @@ def replaced(text: str, mutant: dict[str, Any]) -> str:
     source = mutant["source"].split("\n")
     padding = [""] * (end + 1 - start - len(source))
     return "\n".join([*lines[: start - 1], *source, *padding, *lines[end:]])
+
+
+def _defaults(mutant: dict[str, Any]) -> Defaults | None:
+    """The arguments that have another default; None where more differs, or where it takes the module to know them.
+
+    What decorates a function may have made something of its defaults already.
+    """
+    with contextlib.suppress(OSError, SyntaxError, ValueError, RecursionError, MemoryError, TypeError):
+        with open(mutant["path"], "rb") as stream:
+            text = importlib.util.decode_source(stream.read())
+        real = definition(ast.parse(text), mutant)
+        node = definition(ast.parse(surrounded(mutant)), mutant)
+        if real is None or node is None or node.decorator_list:
+            return None
+        before, after = _default_nodes(real), _default_nodes(node)
+        differing = [key for key in before.keys() & after if ast.dump(before[key]) != ast.dump(after[key])]
+        changed = {key: ast.literal_eval(after[key]) for key in differing}
+        node.args.defaults, node.args.kw_defaults = real.args.defaults, real.args.kw_defaults
+        return changed if changed and ast.dump(node) == ast.dump(real) else None
+    return None
+
+
+def _default_nodes(node: FunctionNode) -> dict[int | str, ast.expr]:
+    """The defaults of a function, by position among those of that kind, or by name."""
+    named = zip(node.args.kwonlyargs, node.args.kw_defaults)
+    by_name = {argument.arg: default for argument, default in named if default is not None}
+    return {**dict(enumerate(node.args.defaults)), **by_name}
+
+
+def _set_defaults(function: types.FunctionType, changed: Defaults) -> None:
+    positional, by_name = function.__defaults__, function.__kwdefaults__
+    if positional is not None:
+        function.__defaults__ = tuple([changed.get(index, value) for index, value in enumerate(positional)])
+    if by_name is not None:
+        function.__kwdefaults__ = {name: changed.get(name, value) for name, value in by_name.items()}
 
 
 def _own_lines(mutant: dict[str, Any]) -> Iterable[int]:
