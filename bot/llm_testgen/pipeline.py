@@ -150,7 +150,7 @@ async def _confirm(
             return _Confirmed(tuple(judged), tuple(left), files, placed, after, run)
         reason = "does not pass together with the other chosen tests"
         if not refused:
-            refused, reason = left, "diff coverage does not rise when it runs in its test file"
+            refused, reason = left, "coverage does not rise when it runs in its test file"
         for index in refused:
             judged[index] = replace(judged[index], outcome=Outcome.UNCONFIRMED, reason=reason)
         left = [index for index in left if index not in refused]

@@ -10,42 +10,19 @@ from llm_testgen.clauses import ContractRecord
 from llm_testgen.delivery import proof
 from llm_testgen.delivery.markdown import cell, code, details, fenced, fitting, html, joined, plural, unseen
 from llm_testgen.delivery.markers import TestMarker, contract_method_id, finding_id
+from llm_testgen.delivery.named import Named
 from llm_testgen.delivery.secrets import holds_secret
-from llm_testgen.proposal import Proposal, TargetRecord
+from llm_testgen.proposal import Proposal
 
-_SHOWN_DIGITS = 8
 _MOST_SHOWN = 10
 _MOST_ROWS = 30
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """Assertions for one place of a changed method.
-
-    Attributes:
-        record: What the proposal holds of them.
-        target: The method.
-        marker: How they are found again.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause(Named):
+    """Assertions for one place of a changed method; ``record`` is what the proposal holds of them."""
 
     record: ContractRecord
-    target: TargetRecord
-    marker: TestMarker
-
-    @property
-    def id(self) -> str:
-        """Their whole id."""
-        return self.marker.finding
-
-    @property
-    def short_id(self) -> str:
-        """Their id as people see it."""
-        return self.id[:_SHOWN_DIGITS]
-
-    @property
-    def qualname(self) -> str:
-        """The method inside its file."""
-        return self.target.id.removeprefix(f"{self.target.path}::")
 
 
 def _no_patch(_clauses: Sequence[Clause]) -> str:
@@ -97,7 +74,8 @@ def clauses_of(proposal: Proposal, secrets: Iterable[str] = ()) -> Clauses:
         text = f"{record.text}\n{number}" if number else record.text
         name = finding_id(target.path, qualname, target.digest, text)
         method = contract_method_id(target.path, qualname)
-        found.append(Clause(record, target, TestMarker(name, method, target.digest, proposal.head)))
+        known = TestMarker(name, method, target.digest, proposal.head)
+        found.append(Clause(record=record, target=target, marker=known))
     return Clauses(tuple(found), tuple(withheld))
 
 

@@ -6,54 +6,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llm_testgen.delivery.markers import TestMarker, finding_id, method_id
+from llm_testgen.delivery.named import Named
 from llm_testgen.delivery.secrets import holds_secret
 from llm_testgen.proposal import (
     MutantRecord,
     Proposal,
     RegressionRecord,
     SuggestionRecord,
-    TargetRecord,
     VerdictRecord,
 )
 from llm_testgen.records import Outcome
 
 _WITHHELD = "(withheld: it holds what looks like a secret)"
-# Enough to tell the tests of a pull request apart, and short enough to be typed.
-_SHOWN_DIGITS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding(Named):
     """An accepted test.
 
     Attributes:
         index: Of its suggestion in the proposal.
         suggestion: Where it goes, and what is added there.
         verdict: How it was judged.
-        target: The changed method that it tests.
-        marker: How it is found again.
     """
 
     index: int
     suggestion: SuggestionRecord
     verdict: VerdictRecord
-    target: TargetRecord
-    marker: TestMarker
-
-    @property
-    def id(self) -> str:
-        """Its whole id."""
-        return self.marker.finding
-
-    @property
-    def short_id(self) -> str:
-        """Its id as people see and type it."""
-        return self.id[:_SHOWN_DIGITS]
-
-    @property
-    def qualname(self) -> str:
-        """The method that it tests, inside its file."""
-        return self.target.id.removeprefix(f"{self.target.path}::")
 
 
 def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
@@ -89,7 +68,9 @@ def findings_of(proposal: Proposal, secrets: Iterable[str] = ()) -> tuple[tuple[
             source=target.digest,
             head=proposal.head,
         )
-        found.setdefault(marker.finding, Finding(index, suggestion, verdict, target, marker))
+        found.setdefault(
+            marker.finding, Finding(index=index, suggestion=suggestion, verdict=verdict, target=target, marker=marker)
+        )
     return tuple(found.values()), tuple(withheld)
 
 

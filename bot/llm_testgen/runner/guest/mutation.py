@@ -178,9 +178,11 @@ def _defaults(mutant: dict[str, Any]) -> Defaults | None:
 
 def _default_nodes(node: FunctionNode) -> dict[int | str, ast.expr]:
     """The defaults of a function, by position among those of that kind, or by name."""
-    named = zip(node.args.kwonlyargs, node.args.kw_defaults)
-    by_name = {argument.arg: default for argument, default in named if default is not None}
-    return {**dict(enumerate(node.args.defaults)), **by_name}
+    found: dict[int | str, ast.expr] = dict(enumerate(node.args.defaults))
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults):
+        if default is not None:
+            found[argument.arg] = default
+    return found
 
 
 def _set_defaults(function: types.FunctionType, changed: Defaults) -> None:
