@@ -15,6 +15,7 @@ from llm_testgen.baseline import Baseline
 from llm_testgen.edges.models import Sampling
 from llm_testgen.errors import ModelError
 from llm_testgen.pipeline import Result, propose
+from llm_testgen.recipe import DEFAULT_RECIPE
 from llm_testgen.records import (
     Candidate,
     ChangedMethod,
@@ -183,6 +184,16 @@ def test_only_what_is_still_uncovered_is_asked_about_again():
     ]
     assert "assert 1 == 2" in model.prompts[3].messages[-1].content
     assert names(result) == ["test_a", "test_b"]
+
+
+@pytest.mark.parametrize(("concurrency", "known"), [(1, [0, 1, 2]), (2, [0, 0, 2])])
+def test_lessons_come_from_what_was_judged_before(concurrency, known):
+    model = ScriptedModel({name: [a_test(name)] for name in "abc"}, concurrency=concurrency)
+    templates = Templates(default_templates(), DEFAULT_RECIPE.model_copy(update={"lesson_tokens": 300}))
+    tools = Tools(Knowledge(), model, ScriptedRunner(), templates, Heard())
+    asyncio.run(propose(TARGETS, BASELINE, tools, Generation()))
+    shown = [prompt.messages[-1].content for prompt in model.prompts]
+    assert [sum(f"def test_{name}()" in text for name in "abc") for text in shown] == known
 
 
 def test_no_more_requests_are_under_way_than_the_model_can_take():

@@ -148,7 +148,9 @@ class Search:
             for pursuit in [self._pursuits[number]]
         ]
         first = [arm for arm in arms if arm.moment is Moment.FIRST]
-        at_once = len(first) or self._tools.model.concurrency
+        # What tests of one method teach is known to the next only when they are judged.
+        is_teaching = self._tools.templates.recipe.lesson_tokens > 0
+        at_once = self._tools.model.concurrency if is_teaching or not first else len(first)
         chosen = self._bandit.choose(first or arms, min(at_once, left))
         return [(self._pursuits[arm.number], uncovered[arm.number]) for arm in chosen]
 

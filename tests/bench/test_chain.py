@@ -202,10 +202,10 @@ def test_pinned_targets_are_taken_as_they_are():
 @pytest.mark.parametrize(("recorded", "left"), [(RECORDED, 0), (RECORDED[:1], 1), ((), 1)])
 def test_a_target_without_replies_for_every_row_is_left_out(recorded, left):
     ground = Ground("tiny", None, (changed("sign"),), None, None, None, ())
-    found, notes = module._answered(ground, Course(None, Replies(recorded), None, print))
+    found, notes = module._answered(ground, Course(None, Replies(recorded), None, None, print))
     assert len(found.targets) == 1 - left
     assert notes == ((f"{left} targets left out that the recording has no replies about",) if left else ())
-    assert module._answered(ground, Course(None, Replies(recorded), object(), print)) == (ground, ())
+    assert module._answered(ground, Course(None, Replies(recorded), object(), None, print)) == (ground, ())
 
 
 @pytest.mark.parametrize(
@@ -216,10 +216,14 @@ def test_a_target_without_replies_for_every_row_is_left_out(recorded, left):
         (["--markdown", "."], ". cannot be written: pass --markdown a file"),
         (["--replies", "nowhere"], "nowhere cannot be read"),
         (["--replies", "x", "--record", "y"], "leave --replies out"),
+        (["--prompts", "nowhere"], "nowhere"),
+        (["--prompts", "smoke.toml"], "tests of kind smoke are not what these rows compare"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_made(arguments, message, tmp_path, monkeypatch):
     monkeypatch.setenv("LLM_TESTGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    Path("smoke.toml").write_text('kind = "smoke"\n')
     result = CliRunner().invoke(bench, ["chain", *arguments])
     assert isinstance(result.exception, UsageError)
     assert message in str(result.exception)

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from llm_testgen.bench import changes, environments
-from llm_testgen.bench.chain_ways import OURS, PLAIN, templates
+from llm_testgen.bench.chain_ways import plain_templates
 from llm_testgen.bench.changes import (
     BenchChange,
     PinnedRelease,
@@ -18,6 +18,7 @@ from llm_testgen.bench.changes import (
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import UsageError
+from llm_testgen.stages.prompt import load_prompts
 
 
 def test_there_are_enough_changes_of_enough_projects():
@@ -92,4 +93,4 @@ def test_a_repository_is_made_once_and_holds_both_ends(tmp_path, monkeypatch):
 
 
 def test_the_plain_prompt_has_every_template_that_a_folder_of_them_needs():
-    assert templates(PLAIN).recipe == templates(OURS).recipe
+    assert plain_templates().recipe == load_prompts(None).recipe

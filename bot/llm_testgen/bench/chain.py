@@ -37,10 +37,12 @@ from llm_testgen.bench.environments import Workshop, work_folder
 from llm_testgen.edges.models import Model
 from llm_testgen.errors import UsageError
 from llm_testgen.interrupts import run_interruptibly
+from llm_testgen.recipe import Kind
 from llm_testgen.records import Verdict
 from llm_testgen.runner.cold import cores
 from llm_testgen.runner.interpreter import find_python, inspect
 from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
+from llm_testgen.stages.prompt import Templates, load_prompts
 
 MUTANTS = 10
 EXIT_UNRELIABLE = 1
@@ -55,6 +57,7 @@ class ChainOptions:
         replies: Recorded replies to judge; None for those that come along.
         record: Where replies are recorded as they are asked for, and taken from before; None to ask no model.
         model: Which model to ask when recording.
+        prompts: A folder of templates or the file of a recipe to judge instead of our prompts; None for those.
         workers: How many tests run at once; None for one for each core.
         python: The interpreter that the environment is made with; None for the one that runs this.
         sandbox: What to do where layers are missing.
@@ -67,6 +70,7 @@ class ChainOptions:
     replies: Path | None = None
     record: Path | None = None
     model: ModelChoice = field(default_factory=ModelChoice)
+    prompts: Path | None = None
     workers: int | None = None
     python: str | None = None
     sandbox: Policy = Policy.AUTO
@@ -83,12 +87,14 @@ class Course:
         machine: What tests run with.
         replies: The recording.
         live: What is asked for replies that are not recorded; None to do without.
+        templates: Our prompts.
         say: Called with what goes on now.
     """
 
     machine: Machine
     replies: Replies
     live: Model | None
+    templates: Templates
     say: Callable[[str], None]
 
 
@@ -101,7 +107,7 @@ async def run_chain_bench(options: ChainOptions, environ: Mapping[str, str], con
     changes = choose_changes(options.changes, known_changes())
     for path, option in ((options.json, "--json"), (options.markdown, "--markdown")):
         _check_output(path, option)
-    replies = _replies(options)
+    replies, templates = _replies(options), _prompts(options)
     require_accounting()
     python = find_python(Path(), options.python or sys.executable, environ.get("PATH"))
     workshop = Workshop(work_folder(options.work, environ), python)
@@ -124,7 +130,7 @@ async def run_chain_bench(options: ChainOptions, environ: Mapping[str, str], con
             live = await open_live(options.model, environ)
             stack.push_async_callback(live.close)
         workers = options.workers or cores()
-        course = Course(Machine(interpreter, sandbox.confinement, environ, workers), replies, live, say)
+        course = Course(Machine(interpreter, sandbox.confinement, environ, workers), replies, live, templates, say)
         told = []
         for change in changes:
             say(f"{change.name}: fetching")
@@ -161,6 +167,14 @@ def _replies(options: ChainOptions) -> Replies:
     return Replies.from_package() if options.replies is None else Replies.from_file(options.replies)
 
 
+def _prompts(options: ChainOptions) -> Templates:
+    templates = load_prompts(options.prompts)
+    if templates.recipe.kind is not Kind.UNIT:
+        msg = f"tests of kind {templates.recipe.kind} are not what these rows compare: leave --prompts out"
+        raise UsageError(msg)
+    return templates
+
+
 async def work_on(course: Course, change: BenchChange, folder: Path) -> ChangeReport:
     """Judge the replies about one change in every way, one after the other, and try the full chain's tests.
 
@@ -176,7 +190,7 @@ async def work_on(course: Course, change: BenchChange, folder: Path) -> ChangeRe
             for way in WAYS if ground.targets else ():
                 course.say(f"{change.name}: {way.label}")
                 model = ChainModel(course.replies, change.name, way.prompt, course.live)
-                found = await follow(way, ground, model, store)
+                found = await follow(way, ground, model, store, course.templates)
                 proved = await proofs(found, ground, store, MUTANTS)
                 figures.append(way_figures(way, found, proved, ground.missing(), model))
                 chosen = found.verdicts if way.key == FULL else chosen
@@ -224,6 +238,7 @@ def _file(help_text: str, name: str, metavar: str = "FILE") -> Callable[[Callabl
 @_file("Ask a model for what FILE lacks, and write it there; without this no model is asked.", "--record")
 @click.option("--model", metavar="NAME", help="The model that --record asks; the default is the embedded one.")
 @click.option("--endpoint", metavar="URL", help="OpenAI-compatible server that --record asks.")
+@_file("Judge the prompts of this recipe or folder, and not our own.", "--prompts", "PATH")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; the default is one a core.")
 @click.option("--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this.")
 @click.option(
@@ -245,6 +260,7 @@ def chain(  # noqa: PLR0913 - one parameter an option
     record: Path | None,
     model: str | None,
     endpoint: str | None,
+    prompts: Path | None,
     workers: int | None,
     python: str | None,
     sandbox: str,
@@ -258,7 +274,9 @@ def chain(  # noqa: PLR0913 - one parameter an option
     out to be flaky, or to depend on the order.
     """
     choice = ModelChoice(model, endpoint)
-    options = ChainOptions(changes, replies, record, choice, workers, python, Policy(sandbox), work, json, markdown)
+    options = ChainOptions(
+        changes, replies, record, choice, prompts, workers, python, Policy(sandbox), work, json, markdown
+    )
     report = run_interruptibly(run_chain_bench(options, os.environ, Console(emoji=False)))
     if report.trial.flaky or report.trial.order_dependent:
         ctx.exit(EXIT_UNRELIABLE)

@@ -20,7 +20,7 @@ from llm_testgen.settings import Generation
 from llm_testgen.source import FunctionNode, SourceError, parse_tree
 from llm_testgen.stages.assure import Requirement, assure, unparsable, unsafe
 from llm_testgen.stages.mutate import mutants
-from llm_testgen.stages.prompt import Templates, default_templates
+from llm_testgen.stages.prompt import Templates
 from llm_testgen.stages.prove import Demand, prove
 from llm_testgen.stages.screen import screen
 from llm_testgen.stages.select import select
@@ -122,15 +122,16 @@ class Listener:
         return sum((reply.usage for reply in self.replies), Usage())
 
 
-def templates(prompt: str) -> Templates:
-    """The templates of a prompt."""
-    return Templates(Path(str(_PLAIN_TEMPLATES)) if prompt == PLAIN else default_templates())
+def plain_templates() -> Templates:
+    """The prompt of a straightforward tool."""
+    return Templates(Path(str(_PLAIN_TEMPLATES)))
 
 
-async def follow(way: Way, ground: Ground, model: ChainModel, store: RunStore) -> Yield:
-    """Judge the replies about a change in one way."""
+async def follow(way: Way, ground: Ground, model: ChainModel, store: RunStore, ours: Templates) -> Yield:
+    """Judge the replies about a change in one way; ``ours`` are the prompts of those ways that are not plain."""
     listener, ledger = Listener(), Ledger(ground.runner, store)
-    tools = Tools(ground.knowledge, model, ledger, templates(way.prompt), listener)
+    templates = plain_templates() if way.prompt == PLAIN else ours
+    tools = Tools(ground.knowledge, model, ledger, templates, listener)
     if way.whole:
         return await _whole_files(way, ground, replace(tools, runner=Refusing()), ledger)
     if way.selects:
