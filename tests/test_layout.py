@@ -46,7 +46,7 @@ FOUNDATION = frozenset(
 BELOW_PIPELINE = FOUNDATION | {"edges", "index", "observe", "repairs", "runner", "stages"}
 # The pipeline, and what it asks about the project before and between the steps.
 PIPELINE = frozenset({"asserting", "bandit", "baseline", "chain", "inline", "knowledge", "pipeline", "search", "tools"})
-BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"delivery", "settings"}
+BELOW_COMMANDS = BELOW_PIPELINE | PIPELINE | {"delivery", "pages", "settings"}
 
 # What each part may import of the package. A part is a top-level module or a folder; within a folder
 # modules may import each other, but for SEPARATE ones.
@@ -78,6 +78,7 @@ MAY_IMPORT = {
     "repairs": FOUNDATION,
     "settings": FOUNDATION | {"repairs"},
     "delivery": FOUNDATION,
+    "pages": FOUNDATION | {"delivery"},
     "edges": FOUNDATION,
     "index": FOUNDATION,
     "runner": FOUNDATION,
@@ -109,7 +110,7 @@ ONLY_IN = {
     "diff_cover": ("edges/diff_cover.py",),
     "github": ("edges/github/",),
     "huggingface_hub": ("edges/models.py",),
-    "jinja2": ("stages/prompt.py",),
+    "jinja2": ("pages/render.py", "stages/prompt.py"),
     "libcst": ("faults/",),
     "mutmut": ("faults/operators.py",),
     "peft": ("tuning/",),

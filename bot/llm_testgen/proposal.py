@@ -59,6 +59,8 @@ class TargetRecord(Bounded):
         path: The file that holds it.
         lines: Its changed lines at head.
         digest: The first digits of the SHA-256 of its source at head: the same source has the same digest.
+        measured: Those of its changed lines that coverage counts; None where that is not recorded.
+        covered: Those of them that the existing tests execute.
     """
 
     __test__ = False
@@ -67,6 +69,8 @@ class TargetRecord(Bounded):
     path: RepositoryPath
     lines: Lines
     digest: Digest
+    measured: Lines | None = None
+    covered: Lines = ()
 
 
 class SkipRecord(Bounded):

@@ -51,11 +51,26 @@ def coverage_figures(before: DiffCoverage, after: DiffCoverage) -> CoverageFigur
     )
 
 
-def target_records(targets: Iterable[ChangedMethod]) -> tuple[TargetRecord, ...]:
-    """Changed methods as the proposal names them."""
-    return tuple(
-        TargetRecord(id=target.id, path=target.path, lines=tuple(sorted(target.lines)), digest=_digest(target))
-        for target in targets
+def target_records(targets: Iterable[ChangedMethod], before: DiffCoverage | None = None) -> tuple[TargetRecord, ...]:
+    """Changed methods as the proposal names them.
+
+    Args:
+        targets: Which.
+        before: Diff coverage of the existing tests; None where that is not known.
+    """
+    return tuple(_target_record(target, before) for target in targets)
+
+
+def _target_record(target: ChangedMethod, before: DiffCoverage | None) -> TargetRecord:
+    measured = None if before is None else before.changed.get(target.path, frozenset()) & target.lines
+    covered = frozenset[int]() if before is None else before.covered.get(target.path, frozenset()) & target.lines
+    return TargetRecord(
+        id=target.id,
+        path=target.path,
+        lines=tuple(sorted(target.lines)),
+        digest=_digest(target),
+        measured=None if measured is None else tuple(sorted(measured)),
+        covered=tuple(sorted(covered)),
     )
 
 

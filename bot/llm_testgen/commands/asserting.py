@@ -30,7 +30,7 @@ def asserts_proposal(
         base=change.base,
         head=change.head,
         coverage=coverage_figures(baseline.figure, baseline.figure),
-        targets=target_records(change.targets),
+        targets=target_records(change.targets, baseline.figure),
         skipped=skip_records(change.skipped),
         verdicts=(),
         accepted=(),

@@ -103,7 +103,7 @@ async def make_proposal(
         head=change.head,
         worktree=options.worktree,
         coverage=coverage_figures(work.baseline.figure, result.after),
-        targets=target_records(targets),
+        targets=target_records(targets, work.baseline.figure),
         skipped=skip_records((*change.skipped, *settled)),
         verdicts=tuple(map(verdict_record, result.verdicts)),
         accepted=result.accepted,

@@ -99,6 +99,11 @@ class EmbeddedModel:
             message = f"the embedded model {weights.name} cannot be served: {words}"
             raise ModelError(message) from error
 
+    @property
+    def service(self) -> Service:
+        """Where its server listens, for other clients of it."""
+        return self._model.service
+
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         """Answer a prompt.
 

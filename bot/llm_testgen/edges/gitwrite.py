@@ -38,9 +38,34 @@ def create_repository(folder: Path, commits: Mapping[str, Mapping[str, bytes]]) 
     repository.config["core.autocrlf"] = False  # what is checked out are the bytes that were given
     parents: list[pygit2.Oid] = []
     for message, files in commits.items():
-        index = pygit2.Index()
-        for path, data in files.items():
-            index.add(pygit2.IndexEntry(path, repository.create_blob(data), FileMode.BLOB))
-        tree = index.write_tree(repository)
-        parents = [repository.create_commit(f"refs/heads/{_BRANCH}", _AUTHOR, _AUTHOR, message, tree, parents)]
+        parents = [_commit(repository, _BRANCH, message, files, parents)]
     repository.checkout_tree(repository[parents[0]], strategy=CheckoutStrategy.FORCE)  # type: ignore[no-untyped-call]
+
+
+def add_branch(folder: Path, branch: str, message: str, files: Mapping[str, bytes]) -> None:
+    """Add a branch with one commit on top of ``main``, which stays checked out.
+
+    Args:
+        folder: A repository that `create_repository` has made.
+        branch: The branch's name.
+        message: The commit's message.
+        files: All files of the commit, as path → bytes.
+    """
+    repository = pygit2.Repository(folder)
+    tip = repository.references[f"refs/heads/{_BRANCH}"].peel(pygit2.Commit).id
+    _commit(repository, branch, message, files, [tip])
+
+
+def _commit(
+    repository: pygit2.Repository,
+    branch: str,
+    message: str,
+    files: Mapping[str, bytes],
+    parents: list[pygit2.Oid],
+) -> pygit2.Oid:
+    """Put a commit of these files on a branch, which is made if need be."""
+    index = pygit2.Index()
+    for path, data in files.items():
+        index.add(pygit2.IndexEntry(path, repository.create_blob(data), FileMode.BLOB))
+    tree = index.write_tree(repository)
+    return repository.create_commit(f"refs/heads/{branch}", _AUTHOR, _AUTHOR, message, tree, parents)

@@ -145,6 +145,11 @@ class HubModel:
             timeout=self._patience.timeout,
         )
 
+    @property
+    def service(self) -> Service:
+        """Where it is served."""
+        return self._service
+
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply:
         """Answer a prompt.
 

@@ -1,0 +1,289 @@
+"""Other test generators, as they are: how each is started on a case, and which files it leaves."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from llm_testgen.bench import coverup_focus
+from llm_testgen.errors import UsageError
+from llm_testgen.records import ChangedMethod, Snapshot
+
+COVERUP_PEER = "coverup-peer"
+# CoverUp asks LiteLLM for a model's price after each reply, and whether it calls functions before the first: it needs a
+# name that LiteLLM knows, and one for which it has no rate limit of its own. The proxy puts the real one in its place.
+KNOWN_NAME = "gpt-4.1-mini"
+_CHECKPOINT = "coverup-checkpoint.json"
+_REPORT = "coverage-for-cover-agent.xml"
+_PLACEHOLDER = "def test_nothing():\n    pass\n"
+
+Command = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCase:
+    """What a generator is to write tests for.
+
+    Attributes:
+        name: Of the case.
+        snapshot: The tree at head.
+        targets: The changed methods that tests are wanted for.
+        test_folder: Where the project's tests are, or most of them; "" for the root.
+        source_roots: Folders of the tree that imports start from, "" for its root.
+        python: Runs the project's tests, with pytest-cov.
+        test_files: The existing test file that is about a target's file, by that file's path, where there is one.
+        pytest_arguments: What pytest needs here, such as ``-o filterwarnings=`` where warnings are errors.
+    """
+
+    name: str
+    snapshot: Snapshot
+    targets: tuple[ChangedMethod, ...]
+    test_folder: str
+    source_roots: tuple[str, ...]
+    python: Path
+    test_files: Mapping[str, str] = field(default_factory=dict)
+    pytest_arguments: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files of the targets, each once."""
+        return tuple(dict.fromkeys(target.path for target in self.targets))
+
+
+class Peer(Protocol):
+    """Another test generator.
+
+    Attributes:
+        name: What reports call it.
+        version: Which one; empty where that is not known.
+        python: An interpreter that is there when it runs.
+        folders: What of the machine it has to read.
+    """
+
+    @property
+    def name(self) -> str:
+        """What reports call it."""
+
+    @property
+    def version(self) -> str:
+        """Which one; empty where that is not known."""
+
+    @property
+    def python(self) -> Path:
+        """An interpreter that it can be wrapped with."""
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What of the machine it has to read, besides the system's own files."""
+
+    def added(self, case: PeerCase) -> Mapping[str, str]:
+        """Files that it needs beside those of the tree, as path → text."""
+
+    def sequences(self, case: PeerCase, tools: Path) -> Sequence[Sequence[Command]]:
+        """What to run, from the root of a copy of the tree; ``{endpoint}`` stands for the URL of the model.
+
+        Args:
+            case: What for.
+            tools: A folder that holds the scripts of `tools`.
+        """
+
+    def tools(self) -> tuple[Path, ...]:
+        """Scripts of ours that it is run with."""
+
+    def collected(self, case: PeerCase) -> tuple[str, ...]:
+        """Patterns of the paths at which it leaves tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoverUp:
+    """CoverUp, from the package index: https://github.com/plasma-umass/coverup.
+
+    It looks for gaps in whole files. Left to itself it begins with the largest, wherever that is, so that a small
+    budget is spent elsewhere: its own checkpoint, which a dry run has filled, makes it leave out what holds no wanted
+    line.
+
+    Args:
+        python: The interpreter of its environment, see `COVERUP_PEER`.
+        folders: What that interpreter has to read.
+        prompt: Its ``--prompt``. Its default offers the model a function; ``gpt-v1`` is the one for models and servers
+            without function calls.
+        focuses: Whether it is told which pieces of code are wanted.
+        arguments: More of its options.
+    """
+
+    python: Path
+    folders: tuple[Path, ...]
+    prompt: str = "gpt-v2"
+    focuses: bool = True
+    arguments: tuple[str, ...] = ()
+    name: str = "CoverUp"
+    version: str = "0.6.3"
+
+    def added(self, case: PeerCase) -> Mapping[str, str]:  # noqa: ARG002 - a Peer's
+        """None."""
+        return {}
+
+    def tools(self) -> tuple[Path, ...]:
+        """What edits its checkpoint."""
+        return (Path(coverup_focus.__file__),)
+
+    def collected(self, case: PeerCase) -> tuple[str, ...]:
+        """The files that it numbers."""
+        return (str(PurePosixPath(case.test_folder, "test_coverup_*.py")),)
+
+    def sequences(self, case: PeerCase, tools: Path) -> Sequence[Sequence[Command]]:
+        """One for each package: it takes files of one package at a time."""
+        groups: dict[str, list[str]] = {}
+        for path in case.files:
+            groups.setdefault(package_folder(path, case), []).append(path)
+        return [
+            self._sequence(case, tools, package, paths, f"{number}-{_CHECKPOINT}")
+            for number, (package, paths) in enumerate(groups.items())
+        ]
+
+    def _sequence(
+        self, case: PeerCase, tools: Path, package: str, paths: Sequence[str], checkpoint: str
+    ) -> list[Command]:
+        command = [
+            *(str(self.python), "-m", "coverup"),
+            *("--tests-dir", case.test_folder or "."),
+            *(["--package-dir", package] if package else []),
+            *("--model", f"openai/{KNOWN_NAME}"),
+            *("--prompt", self.prompt),
+            *("--max-concurrency", "1"),
+            *([f"--pytest-args={' '.join(case.pytest_arguments)}"] if case.pytest_arguments else []),
+            *self.arguments,
+        ]
+        if not self.focuses:
+            return [[*command, *paths]]
+        wanted = {path: sorted(_lines(case, path)) for path in paths}
+        focus = [str(self.python), "-I", str(tools / Path(coverup_focus.__file__).name), checkpoint, json.dumps(wanted)]
+        return [
+            [*command, "--dry-run", "--checkpoint", checkpoint, *paths],
+            focus,
+            [*command, "--checkpoint", checkpoint, *paths],
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class CoverAgent:
+    """cover-agent (Qodo Cover), fetched by the user: https://github.com/qodo-ai/qodo-cover.
+
+    It is not on the package index. Its authors give ``pip install git+https://github.com/qodo-ai/qodo-cover.git`` and
+    binaries; either way there is an executable, and that is all that is asked for. It works on one source file and one
+    test file at a time and writes into that test file: a copy of the project's own one where there is one, else one
+    with a test that does nothing, as it does not begin without a passing test. Its goal is set to 100 % of the file, so
+    that it does not stop before the changed lines; the number of rounds is its own default, and the budget ends it
+    too.
+
+    Args:
+        executable: The program.
+        python: An interpreter that is there when it runs.
+        folders: What both have to read.
+        arguments: More of its options.
+        version: Which one.
+    """
+
+    executable: Path
+    python: Path
+    folders: tuple[Path, ...]
+    arguments: tuple[str, ...] = ()
+    version: str = ""
+    name: str = "cover-agent"
+
+    def added(self, case: PeerCase) -> Mapping[str, str]:
+        """Test files for sources that have none."""
+        present = {file.path for file in case.snapshot.files}
+        files = (self.test_file(case, path) for path in case.files)
+        return {file: _PLACEHOLDER for file in files if file not in present}
+
+    def tools(self) -> tuple[Path, ...]:
+        """None."""
+        return ()
+
+    def collected(self, case: PeerCase) -> tuple[str, ...]:
+        """The test files that it extends."""
+        return tuple(dict.fromkeys(self.test_file(case, path) for path in case.files))
+
+    def sequences(self, case: PeerCase, tools: Path) -> Sequence[Sequence[Command]]:  # noqa: ARG002 - a Peer's
+        """One command for each source file."""
+        return [[self._command(case, path)] for path in case.files]
+
+    @staticmethod
+    def test_file(case: PeerCase, path: str) -> str:
+        """The test file that a source file's tests go into."""
+        named = f"test_cover_agent_{PurePosixPath(path).with_suffix('').as_posix().replace('/', '_')}.py"
+        return case.test_files.get(path) or str(PurePosixPath(case.test_folder, named))
+
+    def _command(self, case: PeerCase, path: str) -> Command:
+        test_file = self.test_file(case, path)
+        measured = str(PurePosixPath(path).parent)
+        test_command = [
+            *(str(case.python), "-m", "pytest", test_file),
+            *(f"--cov={measured}", f"--cov-report=xml:{_REPORT}", "--cov-report=term"),
+            *case.pytest_arguments,
+        ]
+        return [
+            str(self.executable),
+            *("--source-file-path", path),
+            *("--test-file-path", test_file),
+            *("--project-root", "."),
+            *("--code-coverage-report-path", _REPORT),
+            *("--test-command", shlex.join(test_command)),
+            *("--test-command-dir", "."),
+            *("--coverage-type", "cobertura"),
+            *("--desired-coverage", "100"),
+            *("--model", f"openai/{KNOWN_NAME}"),
+            *("--api-base", "{endpoint}"),
+            *self.arguments,
+        ]
+
+
+def find_cover_agent(named: Path, python: Path, folders: Sequence[Path]) -> CoverAgent:
+    """cover-agent as the user has it.
+
+    Args:
+        named: Its executable.
+        python: The project's interpreter.
+        folders: What that has to read.
+
+    Raises:
+        UsageError: There is no such program.
+    """
+    executable = named.absolute()
+    if not executable.is_file() or not executable.stat().st_mode & 0o111:
+        msg = (
+            f"{named} is no program: install cover-agent with 'pip install git+https://github.com/qodo-ai/qodo-cover.git'"
+            " in an environment of its own, and pass --cover-agent the path of its 'cover-agent'"
+        )
+        raise UsageError(msg)
+    return CoverAgent(executable, python, (*_installation(executable), *folders))
+
+
+def package_folder(path: str, case: PeerCase) -> str:
+    """The outermost folder on the way to a file that holds Python files of a package; "" for a module without one."""
+    file = PurePosixPath(path)
+    roots = [PurePosixPath(root) for root in case.source_roots if file.is_relative_to(root)]
+    root = max(roots, key=lambda one: len(one.parts), default=PurePosixPath())
+    holding = {str(PurePosixPath(one.path).parent) for one in case.snapshot.files if one.path.endswith(".py")}
+    above = [folder for folder in reversed(file.parents) if folder.is_relative_to(root) and folder != root]
+    return next((str(folder) for folder in above if str(folder) in holding), "")
+
+
+def _lines(case: PeerCase, path: str) -> set[int]:
+    return {line for target in case.targets if target.path == path for line in target.lines}
+
+
+def _installation(executable: Path) -> tuple[Path, ...]:
+    """What a program has to read of its own: the virtual environment that it is in and that one's Python, or itself."""
+    environment = executable.parent.parent
+    settings = environment / "pyvenv.cfg"
+    if not settings.is_file():
+        return (executable,)
+    pairs = (line.partition("=") for line in settings.read_text(encoding="utf-8").splitlines())
+    homes = [value.strip() for key, _, value in pairs if key.strip() == "home"]
+    return (environment, *(Path(home).parent for home in homes))

@@ -1,0 +1,188 @@
+"""``llm-testgen bench pull-requests``, and a subcommand for each experiment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from llm_testgen.bench.cases import MOST_METHODS, Split
+from llm_testgen.bench.chain_report import write_text
+from llm_testgen.bench.pulls import arms as every
+from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
+from llm_testgen.bench.pulls.page import experiment_page, main_page
+from llm_testgen.bench.pulls.plots import draw
+from llm_testgen.bench.pulls.recorded import pack
+from llm_testgen.bench.pulls.run import REPLIES, Found, PullOptions, print_tables, remarks, run_pulls
+from llm_testgen.bench.pulls.tables import (
+    Table,
+    cost_table,
+    difference_table,
+    experiment_table,
+    funnel_table,
+    human_row,
+    main_table,
+)
+from llm_testgen.errors import UsageError
+from llm_testgen.interrupts import run_interruptibly
+from llm_testgen.runner.sandbox import Policy
+
+EXIT_INCOMPLETE = 1
+_COMMAND = Callable[..., object]
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where results go besides the terminal; None for nowhere."""
+
+    markdown: Path | None
+    plots: Path | None
+    pack: Path | None
+
+
+def _path(name: str, help_text: str, metavar: str = "FILE") -> Callable[[_COMMAND], _COMMAND]:
+    return click.option(name, metavar=metavar, type=click.Path(path_type=Path), help=help_text)
+
+
+_OPTIONS = (
+    click.option("--cases", metavar="NAME", multiple=True, help="Only this case or project; may be repeated."),
+    click.option("--split", type=click.Choice([split.value for split in Split]), help="Only the cases of this split."),
+    click.option("--most", metavar="N", type=click.IntRange(1), help="Cases at most, projects in turn."),
+    click.option("--model", "models", metavar="NAME", multiple=True, help="A model; may be repeated."),
+    click.option("--endpoint", metavar="URL", help="OpenAI-compatible server that has the models."),
+    click.option("--ask", is_flag=True, help="Ask the models for what the recording lacks; otherwise none is asked."),
+    click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="By which methods are chosen."),
+    click.option(
+        "--methods", metavar="N", type=click.IntRange(1, MOST_METHODS), default=MOST_METHODS, show_default=True,
+        help="Methods of a case at most.",
+    ),
+    click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; by default one a core."),
+    click.option("--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this."),
+    click.option(
+        "--sandbox", type=click.Choice([policy.value for policy in Policy]), default=Policy.AUTO.value,
+        show_default=True, help="The layers that there are, all or none at all, or off.",
+    ),
+    _path("--work", "Where environments and projects are kept; the default is in the user's cache.", "DIR"),
+    click.option(
+        "--out", metavar="DIR", type=click.Path(path_type=Path), default=Path(".bench"), show_default=True,
+        help="Replies and results; a run goes on with what is there.",
+    ),
+    _path("--markdown", "Write the page of the documentation."),
+    _path("--plots", "Write plots, as PNG and SVG.", "DIR"),
+    _path("--pack", "Write the replies of --out as one compressed file."),
+)
+
+
+def _with_options(command: _COMMAND) -> _COMMAND:
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), command)
+
+
+def _taken(values: dict[str, Any]) -> tuple[PullOptions, Outputs]:
+    """The options of the command line, sorted."""
+    outputs = Outputs(*(values.pop(name) for name in ("markdown", "plots", "pack")))
+    split = values.pop("split")
+    policy = Policy(values.pop("sandbox"))
+    options = PullOptions(**values, split=Split(split) if split else None, sandbox=policy)
+    for path, option in ((outputs.markdown, "--markdown"), (outputs.pack, "--pack")):
+        if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
+            msg = f"{path} cannot be written: pass {option} a file in a folder that is there"
+            raise UsageError(msg)
+    if outputs.plots is not None and (outputs.plots.is_file() or not os.access(outputs.plots.absolute().parent, os.W_OK)):
+        msg = f"{outputs.plots} cannot be written: pass --plots a folder"
+        raise UsageError(msg)
+    return options, outputs
+
+
+def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Console) -> None:
+    for line in remarks(found):
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    if outputs.pack is not None:
+        try:
+            outputs.pack.write_bytes(pack(options.out / REPLIES))
+        except OSError as error:
+            msg = f"{outputs.pack} cannot be written ({error.strerror}): pass --pack another file"
+            raise UsageError(msg) from error
+
+
+@click.command("pull-requests")
+@click.option(
+    "--arm", "arms", multiple=True, type=click.Choice([arm.key for arm in every.MAIN]),
+    help="Only this arm; may be repeated.",
+)
+@_with_options
+@click.pass_context
+def pull_requests(ctx: click.Context, *, arms: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401 - options
+    """Write tests for real changes in several ways, with the same model and tokens, and compare what comes of it.
+
+    Projects and environments are fetched with pip, once. The exit code is 1 when a case could not be worked on.
+    """
+    options, outputs = _taken(values)
+    chosen = tuple(arm for arm in every.MAIN if not arms or arm.key in arms)
+    console = Console(emoji=False)
+    found = run_interruptibly(run_pulls(options, chosen, os.environ, console))
+    tables = list(_main_tables(found))
+    print_tables(console, tables)
+    if outputs.markdown is not None:
+        write_text(main_page(found, tables, options), outputs.markdown, "--markdown")
+    if outputs.plots is not None and found.series:
+        _draw("pull-requests", "Tests by arm", found, outputs.plots)
+    _finish(found, outputs, options, console)
+    if found.progress.failed:
+        ctx.exit(EXIT_INCOMPLETE)
+
+
+def _main_tables(found: Found) -> Iterator[Table]:
+    if not found.series:
+        return
+    main = main_table(found.series)
+    # The authors' tests are the same for each model: those of the first that has results.
+    human = human_row(found.series[0].results)
+    yield Table(main.title, main.headings, [*main.rows, human])
+    yield difference_table(found.series)
+    yield funnel_table(found.series)
+    yield cost_table(found.series)
+
+
+def _draw(name: str, title: str, found: Found, folder: Path) -> Sequence[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return draw(name, title, found.series, folder)
+
+
+def experiment_command(experiment: Experiment) -> click.Command:
+    """The subcommand of an experiment."""
+
+    @click.command(
+        experiment.name,
+        help=f"{experiment.question}\n\nThe exit code is 1 when a case could not be worked on.",
+        short_help=experiment.question,
+    )
+    @_with_options
+    @click.pass_context
+    def command(ctx: click.Context, **values: Any) -> None:  # noqa: ANN401 - options
+        options, outputs = _taken(values)
+        console = Console(emoji=False)
+        found = run_interruptibly(run_pulls(options, experiment.arms, os.environ, console))
+        tables = [experiment_table(experiment.title, found.series), difference_table(found.series)]
+        print_tables(console, tables if found.series else [])
+        if outputs.markdown is not None:
+            plot = outputs.plots / f"{experiment.name}.svg" if outputs.plots else None
+            write_text(experiment_page(experiment, found, tables, options, plot), outputs.markdown, "--markdown")
+        if outputs.plots is not None and found.series:
+            _draw(experiment.name, experiment.title, found, outputs.plots)
+        _finish(found, outputs, options, console)
+        if found.progress.failed:
+            ctx.exit(EXIT_INCOMPLETE)
+
+    return command
+
+
+def commands() -> tuple[click.Command, ...]:
+    """All subcommands of this part."""
+    return (pull_requests, *map(experiment_command, EXPERIMENTS))
+

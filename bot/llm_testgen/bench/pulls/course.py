@@ -1,0 +1,232 @@
+"""The run: each case made ready once, and every arm tried on it, with every model; what is known already is not redone."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from llm_testgen.bench.case_ground import HumanReference, case_ground, human_reference
+from llm_testgen.bench.cases import Case, case_repository
+from llm_testgen.bench.chain_ground import Ground, Machine
+from llm_testgen.bench.chain_ledger import RunStore
+from llm_testgen.bench.chain_report import way_figures
+from llm_testgen.bench.chain_ways import Yield, follow, proofs
+from llm_testgen.bench.environments import Workshop
+from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
+from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
+from llm_testgen.edges.models import Model
+from llm_testgen.errors import LlmTestgenError, ModelError
+from llm_testgen.proposal import funnel
+from llm_testgen.records import ChangedMethod, Lines, LinesByPath
+
+_MUTANTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be tried.
+
+    Attributes:
+        cases: On what.
+        arms: In which ways.
+        models: Names of the models.
+        seed: By which the methods of a case are chosen, and replies are drawn.
+        methods: Methods of a case at most.
+    """
+
+    cases: tuple[Case, ...]
+    arms: tuple[Arm, ...]
+    models: tuple[str, ...]
+    seed: int = 0
+    methods: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What it is done with.
+
+    Attributes:
+        workshop: Where repositories and environments are kept.
+        machines: What candidates run with, by the name of the environment.
+        recording: What models have answered before.
+        results: What is known already.
+        live: Opens a model by its name; None to make do with the recording.
+        say: Called with what goes on now.
+    """
+
+    workshop: Workshop
+    machines: Mapping[str, Machine]
+    recording: Recording
+    results: ResultStore
+    live: Callable[[str], Awaitable[Model]] | None
+    say: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is, and how long the rest will take if it takes as long as what is done.
+
+    Attributes:
+        total: How many results there are to find.
+        done: How many were found in this run.
+        known: How many were known before.
+        failed: Names of cases that could not be worked on, with the reason.
+    """
+
+    total: int
+    done: int = 0
+    known: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    _seconds: float = 0.0
+
+    def found(self, seconds: float) -> None:
+        """One more, which took so long."""
+        self.done += 1
+        self._seconds += seconds
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take; None before anything was found."""
+        if not self.done:
+            return None
+        return self._seconds / self.done * (self.total - self.known - self.done)
+
+
+async def run(plan: Plan, tools: Tools) -> Progress:
+    """Find every result of a plan that is not known yet. A case that cannot be worked on does not stop the others.
+
+    Raises:
+        LlmTestgenError: The recording or the results cannot be written, or the model does not answer any more.
+    """
+    wanted = {case.name: _wanted(case, plan, tools.results) for case in plan.cases}
+    total = len(plan.cases) * len(plan.arms) * len(plan.models)
+    progress = Progress(total, known=total - sum(map(len, wanted.values())))
+    for number, case in enumerate(plan.cases, 1):
+        if not wanted[case.name]:
+            continue
+        tools.say(f"{case.name} ({number} of {len(plan.cases)}): making it ready")
+        try:
+            await _work_on(case, wanted[case.name], plan, tools, progress)
+        except (ModelError, asyncio.CancelledError):
+            raise
+        except LlmTestgenError as error:
+            progress.failed[case.name] = str(error)
+            tools.say(f"{case.name}: left out: {error}")
+    return progress
+
+
+def key_of(case: Case, arm: Arm, model: str, seed: int) -> ResultKey:
+    """Under which the result of an arm on a case is kept."""
+    return case.name, arm.key, arm.digest(), model, seed
+
+
+def _wanted(case: Case, plan: Plan, results: ResultStore) -> list[tuple[Arm, str]]:
+    return [
+        (arm, model)
+        for model in plan.models
+        for arm in plan.arms
+        if results.find(key_of(case, arm, model, plan.seed)) is None
+    ]
+
+
+async def _work_on(
+    case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, tools: Tools, progress: Progress
+) -> None:
+    machine = tools.machines[case.environment]
+    folder = await asyncio.to_thread(case_repository, tools.workshop, case, Path(machine.interpreter.path))
+    human = await human_reference(case, folder, machine)
+    async with AsyncExitStack() as stack:
+        home = stack.enter_context(tempfile.TemporaryDirectory(prefix="llm-testgen-bench-"))
+        whole = await stack.enter_async_context(case_ground(case, folder, machine, Path(home, "index"), plan.seed))
+        ground = replace(whole, targets=whole.targets[: plan.methods])
+        store = RunStore()
+        for arm, model in wanted:
+            tools.say(f"{case.name}: {arm.label}, {model}{_remaining(progress)}")
+            started = time.monotonic()
+            result = await _try(arm, model, case, ground, human, plan, tools, store)
+            if result is not None:
+                tools.results.add(result)
+                progress.found(time.monotonic() - started)
+
+
+def _remaining(progress: Progress) -> str:
+    left = progress.left
+    return "" if left is None else f"; about {max(1, round(left / 60))} min left"
+
+
+async def _try(  # noqa: PLR0913 - one result of all of these
+    arm: Arm,
+    name: str,
+    case: Case,
+    ground: Ground,
+    human: HumanReference,
+    plan: Plan,
+    tools: Tools,
+    store: RunStore,
+) -> ArmResult | None:
+    """The result of one arm; None where the recording lacks a reply and there is no model to ask."""
+    started = time.monotonic()
+    shown = replace(ground, targets=tuple(map(arm.rewrite, ground.targets)))
+    model = RecordedModel(
+        name=name,
+        recording=tools.recording,
+        live=await tools.live(name) if tools.live else None,
+        case=case.name,
+        arm=arm.key,
+        purse=arm.purse,
+    )
+    way = replace(arm.way, settings=replace(arm.settings, seed=plan.seed))
+    found = await follow(way, shown, model, store, arm.templates())
+    if model.unanswered:
+        tools.say(f"{case.name}: {arm.label}, {name}: {model.unanswered} prompts have no recorded reply")
+        return None
+    proved = await proofs(found, ground, store, _MUTANTS)
+    missing = ground.missing()
+    return ArmResult(
+        case=case.name,
+        project=case.project,
+        split=case.split,
+        arm=arm.key,
+        form=arm.digest(),
+        model=name,
+        seed=plan.seed,
+        figures=way_figures(way, found, proved, missing, model),
+        funnel=funnel(found.replies, found.judged),
+        methods=tuple(_method(target, found, missing, human) for target in ground.targets),
+        about=_about(ground, human),
+        seconds=max(0.0, time.monotonic() - started - (found.usage.seconds if tools.live else 0.0)),
+    )
+
+
+def _method(target: ChangedMethod, found: Yield, missing: LinesByPath, human: HumanReference) -> MethodResult:
+    wanted = missing.get(target.path, frozenset()) & target.lines
+    gained: Lines = frozenset().union(*(verdict.gained.get(target.path, frozenset()) for verdict in found.verdicts))
+    return MethodResult(
+        target=target.id,
+        missing=len(wanted),
+        gained=len(wanted & gained),
+        human=_count(human.of({target.path: wanted})),
+    )
+
+
+def _about(ground: Ground, human: HumanReference) -> CaseFigures:
+    figure = ground.baseline.figure
+    missing = ground.missing()
+    return CaseFigures(
+        changed=_count(figure.changed),
+        before=_count(figure.covered),
+        human=_count(human.of(figure.changed)),
+        missing=_count(missing),
+        human_missing=_count(human.of(missing)),
+        notes=ground.notes,
+    )
+
+
+def _count(lines: Mapping[str, Lines]) -> int:
+    return sum(map(len, lines.values()))

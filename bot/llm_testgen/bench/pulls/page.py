@@ -1,0 +1,88 @@
+"""Pages of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from llm_testgen.bench.pulls.experiments import Experiment
+from llm_testgen.bench.pulls.run import Found, PullOptions, remarks
+from llm_testgen.bench.pulls.tables import Table, markdown
+
+_METHOD = """\
+## How it is measured
+
+A case is a real change: what lies between two releases of a project on the package index. Its base is the older
+release; its head is the newer release's code with the **older release's tests**, as before anybody wrote tests for
+the change. Of each case up to four functions and methods are chosen by lot, the same for every arm, of which the older
+tests leave at least two changed lines unexecuted. An arm may spend 800 tokens of replies on each of them (and 600 on
+comments where it asks for these first).
+
+- *lines*: changed lines of these methods that no older test executes and that the arm's tests do.
+- *share of missing lines*, *cases fully covered*: with 95 % confidence intervals by bootstrap over projects.
+- *the authors' own tests*: the newer release's tests, on the same lines.
+- *diff coverage*: of the whole change, without and with the arm's tests of these methods.
+- *tests*: those that are kept; *mutants killed*: small faults in the covered lines, up to ten a test, that one notices.
+- *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the signs
+  of projects; a star where it is under 0.05. None is corrected for the number of comparisons.
+- Replies are drawn once, with a fixed seed, so that another draw would give other figures: the intervals speak of other
+  cases, not of other draws.
+"""
+
+
+def main_page(found: Found, tables: Sequence[Table], options: PullOptions) -> str:
+    """The page of ``bench pull-requests``."""
+    return "\n".join(_main_parts(found, tables, options))
+
+
+def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions) -> Iterator[str]:
+    yield "# Tests for real changes, in several ways\n"
+    yield "`make bench-replay` makes this page from recorded replies; no model is needed.\n"
+    yield f"{_cases(found, options)}\n"
+    yield from _tables(tables)
+    yield _METHOD
+    yield from _remarks(found)
+
+
+def experiment_page(
+    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: Path | None
+) -> str:
+    """The page of an experiment; ``plot`` is shown if there is one."""
+    return "\n".join(_experiment_parts(experiment, found, tables, options, plot))
+
+
+def _experiment_parts(
+    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: Path | None
+) -> Iterator[str]:
+    yield f"# {experiment.title}\n"
+    yield f"{experiment.question} `make bench-replay` makes this page from recorded replies; no model is needed.\n"
+    yield f"{_cases(found, options)}\n"
+    if plot is not None:
+        yield f"![{experiment.title}]({plot.parent.name}/{plot.name})\n"
+    yield from _tables(tables)
+    yield "How it is measured stands in [pull-requests.md](pull-requests.md).\n"
+    yield from _remarks(found)
+
+
+def _tables(tables: Sequence[Table]) -> Iterator[str]:
+    for table in tables:
+        yield f"## {table.title}\n"
+        yield from markdown(table)
+        yield ""
+
+
+def _cases(found: Found, options: PullOptions) -> str:
+    names = {result.case: result.project for one in found.series for result in one.results}
+    projects = sorted(set(names.values()))
+    methods = {(result.case, method.target) for one in found.series for result in one.results for method in result.methods}
+    return (
+        f"{len(names)} cases of {len(projects)} projects ({', '.join(projects)}), {len(methods)} methods; seed"
+        f" {options.seed}."
+    )
+
+
+def _remarks(found: Found) -> Iterator[str]:
+    if lines := list(remarks(found)):
+        yield "## What to bear in mind\n"
+        yield from (f"- {line}" for line in lines)
+        yield ""

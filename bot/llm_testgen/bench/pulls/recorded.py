@@ -1,0 +1,211 @@
+"""Replies that were written down once: the same prompt, drawn in the same way, gets the same reply again."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from llm_testgen.edges.models import Model, Sampling
+from llm_testgen.errors import UsageError
+from llm_testgen.records import Prompt, Reply, Usage
+
+RECORDED = files("llm_testgen.bench") / "data" / "pull-requests.jsonl.gz"
+_GZIP = b"\x1f\x8b"
+# A reply that has less room than this ends in the middle of its first test.
+_LEAST_TOKENS = 96
+
+
+class RecordedReply(BaseModel):
+    """One reply, and what it answers.
+
+    Attributes:
+        model: Who answered.
+        digest: Of the prompt's words and of how the reply was drawn; see `digest_of`.
+        case: The case that it was first asked for.
+        target: ``path::qualname``.
+        arm: The arm that first asked.
+        reply: The text, with the prefill.
+        truncated: Whether it was cut off.
+        tokens_in: Of the prompt.
+        tokens_out: Of the reply.
+        seconds: How long it took.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    digest: str
+    case: str
+    target: str
+    arm: str
+    reply: str
+    truncated: bool
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+
+
+class Recording:
+    """Recorded replies: what some files hold, and what is added to the last of them."""
+
+    def __init__(self, found: Iterable[RecordedReply], path: Path | None = None) -> None:
+        """Take what there is; what is added is appended to the file, if there is one."""
+        self._known = {(reply.model, reply.digest): reply for reply in found}
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path | None) -> Self:
+        """The recording that comes along, together with a file to go on with.
+
+        Args:
+            path: The file, which may not be there yet; None to add nothing.
+
+        Raises:
+            UsageError: The file cannot be read, or is no recording.
+        """
+        found = _read(RECORDED) if RECORDED.is_file() else []
+        if path is not None and path.exists():
+            # A run that was killed while it wrote leaves half a line.
+            data = path.read_bytes()
+            if (whole := data.rfind(b"\n") + 1) < len(data):
+                os.truncate(path, whole)
+            found += _read(path)
+        return cls(found, path)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Who answered, in alphabetical order."""
+        return tuple(sorted({model for model, _ in self._known}))
+
+    def find(self, model: str, digest: str) -> RecordedReply | None:
+        """The reply of a model to a prompt; None if it was never asked."""
+        return self._known.get((model, digest))
+
+    def add(self, reply: RecordedReply) -> None:
+        """Keep a reply, and write it down at once.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        self._known[reply.model, reply.digest] = reply
+        if self._path is not None:
+            try:
+                with self._path.open("a", encoding="ascii") as stream:
+                    stream.write(json.dumps(reply.model_dump()) + "\n")
+            except OSError as error:
+                msg = f"{self._path} cannot be written ({error.strerror}): pass another --out"
+                raise UsageError(msg) from error
+
+
+class RecordedModel:
+    """Answers one arm's prompts about one case from a recording, and asks a real model what is not in it.
+
+    Args:
+        name: The model's name in the recording.
+        recording: What it has answered before.
+        live: The real model; None to make do with the recording.
+        case: The case's name.
+        arm: The arm's key.
+        purse: Tokens that replies about one target may take together.
+
+    Attributes:
+        unanswered: Prompts that the recording has no reply to.
+        outdated: Always 0: another wording is another prompt here.
+    """
+
+    def __init__(  # noqa: PLR0913 - each by its name
+        self, *, name: str, recording: Recording, live: Model | None, case: str, arm: str, purse: int
+    ) -> None:
+        """Nothing is asked yet."""
+        self.name = name
+        self.concurrency = live.concurrency if live else 1
+        self.shares_cores = live.shares_cores if live else True
+        self.unanswered = 0
+        self.outdated = 0
+        self._recording, self._live, self._case, self._arm = recording, live, case, arm
+        self._left: defaultdict[str, int] = defaultdict(lambda: purse)
+
+    async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        """The recorded reply, else the real model's, which is recorded; None without either, or without tokens left.
+
+        Raises:
+            ModelError: The real model gives no answer.
+            UsageError: The recording cannot be written.
+        """
+        target = prompt.target.id
+        if self._left[target] < _LEAST_TOKENS:
+            return None
+        sampling = replace(sampling, max_tokens=min(sampling.max_tokens, self._left[target]))
+        digest = digest_of(prompt, sampling)
+        known = self._recording.find(self.name, digest)
+        if known is None:
+            answer = await self._live.reply(prompt, sampling) if self._live else None
+            if answer is None:
+                self.unanswered += 1
+                return None
+            known = self._as_recorded(answer, digest)
+            self._recording.add(known)
+        self._left[target] -= known.tokens_out
+        usage = Usage(known.tokens_in, known.tokens_out, known.seconds)
+        return Reply(prompt, known.reply, known.model, usage, known.truncated)
+
+    async def close(self) -> None:
+        """The real model is whoever's who opened it."""
+
+    def _as_recorded(self, reply: Reply, digest: str) -> RecordedReply:
+        return RecordedReply(
+            model=self.name,
+            digest=digest,
+            case=self._case,
+            target=reply.prompt.target.id,
+            arm=self._arm,
+            reply=reply.text.encode("utf-8", "replace").decode("utf-8"),
+            truncated=reply.truncated,
+            tokens_in=reply.usage.tokens_in,
+            tokens_out=reply.usage.tokens_out,
+            seconds=round(reply.usage.seconds, 2),
+        )
+
+
+def digest_of(prompt: Prompt, sampling: Sampling) -> str:
+    """What tells one request from another: its words, and how the reply is drawn."""
+    asked = [dataclasses.asdict(message) for message in prompt.messages]
+    drawn = [sampling.temperature, sampling.seed, sampling.max_tokens]
+    return hashlib.sha256(json.dumps([asked, prompt.prefill, drawn]).encode()).hexdigest()[:20]
+
+
+def pack(path: Path) -> bytes:
+    """A recording that can be shipped: of each reply the last one, sorted, compressed, and the same each time.
+
+    Raises:
+        UsageError: The file cannot be read, or is no recording.
+    """
+    found = {(reply.model, reply.case, reply.target, reply.digest): reply for reply in _read(path)}
+    lines = "".join(json.dumps(found[key].model_dump()) + "\n" for key in sorted(found))
+    return gzip.compress(lines.encode("ascii"), mtime=0)
+
+
+def _read(path: Path | Traversable) -> list[RecordedReply]:
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")
+        return [RecordedReply.model_validate_json(line) for line in text.split("\n") if line]
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror or error}): pass another --out"
+        raise UsageError(msg) from error
+    except (ValidationError, UnicodeDecodeError, EOFError, zlib.error) as error:
+        msg = f"{path} holds no replies of this benchmark: pass another --out"
+        raise UsageError(msg) from error

@@ -1,0 +1,183 @@
+"""What came of each arm on each case, written down as soon as it is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from llm_testgen.bench.chain_report import PartReport, WayFigures
+from llm_testgen.errors import UsageError
+from llm_testgen.proposal import Funnel
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MethodResult(_Record):
+    """One method under one arm.
+
+    Attributes:
+        target: ``path::qualname``.
+        missing: Changed lines of it that no existing test executes.
+        gained: Those of them that the arm's tests execute.
+        human: Those that the newer release's tests execute.
+    """
+
+    target: str
+    missing: int
+    gained: int
+    human: int
+
+
+class CaseFigures(_Record):
+    """What is so of a case, whatever the arm.
+
+    Attributes:
+        changed: Changed lines that hold a statement, in the whole change.
+        before: Those that the existing tests execute.
+        human: Those that the newer release's tests execute.
+        missing: Lines of the chosen methods that no existing test executes.
+        human_missing: Those of them that the newer release's tests execute.
+        notes: What a person should know.
+    """
+
+    changed: int
+    before: int
+    human: int
+    missing: int
+    human_missing: int
+    notes: tuple[str, ...] = ()
+
+
+class ArmResult(_Record):
+    """What one arm made of one case.
+
+    Attributes:
+        case: The case's name.
+        project: Its project.
+        split: What the case may be used for.
+        arm: The arm's key.
+        form: Digest of the arm's settings and prompts.
+        model: Who answered.
+        seed: By which the methods were chosen.
+        figures: Tests, lines, mutants, tokens, CPU.
+        funnel: How far the candidates came; None of a peer, which judges its own.
+        methods: The methods, one by one.
+        about: What is so of the case.
+        seconds: Wall time of judging, without the model's; of a peer with it.
+    """
+
+    case: str
+    project: str
+    split: str
+    arm: str
+    form: str
+    model: str
+    seed: int
+    figures: WayFigures
+    funnel: Funnel | None
+    methods: tuple[MethodResult, ...]
+    about: CaseFigures
+    seconds: float
+
+    @property
+    def key(self) -> ResultKey:
+        """What it is the result of."""
+        return self.case, self.arm, self.form, self.model, self.seed
+
+    @property
+    def share(self) -> float:
+        """Share of the missing lines that the arm's tests execute."""
+        return self.figures.lines / self.about.missing if self.about.missing else 0.0
+
+    @property
+    def coverage(self) -> float:
+        """Diff coverage of the chosen methods' change with the arm's tests, as a share of the whole change."""
+        return (self.about.before + self.figures.lines) / self.about.changed if self.about.changed else 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every line that was missing is executed."""
+        return self.figures.lines >= self.about.missing > 0
+
+
+ResultKey = tuple[str, str, str, str, int]
+
+
+class ResultStore:
+    """Results so far, in a file to which each is appended; of two of the same the later one counts."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there.
+
+        Raises:
+            UsageError: The file cannot be read, or holds something else.
+        """
+        self._path = path
+        self._known: dict[ResultKey, ArmResult] = {result.key: result for result in _read(path)}
+
+    def __iter__(self) -> Iterator[ArmResult]:
+        """All results, in the order in which they were first found."""
+        return iter(tuple(self._known.values()))
+
+    def find(self, key: ResultKey) -> ArmResult | None:
+        """The result of that; None if there is none yet."""
+        return self._known.get(key)
+
+    def add(self, result: ArmResult) -> None:
+        """Keep a result, and write it down at once.
+
+        Raises:
+            UsageError: The file cannot be written.
+        """
+        self._known[result.key] = result
+        try:
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(result.model_dump_json() + "\n")
+        except OSError as error:
+            msg = f"{self._path} cannot be written ({error.strerror}): pass another --out"
+            raise UsageError(msg) from error
+
+
+def _read(path: Path) -> Sequence[ArmResult]:
+    if not path.exists():
+        return ()
+    try:
+        data = path.read_bytes()
+        # A run that was killed while it wrote leaves half a line.
+        if (whole := data.rfind(b"\n") + 1) < len(data):
+            os.truncate(path, whole)
+        return [ArmResult.model_validate_json(line) for line in data[:whole].decode("utf-8").split("\n") if line]
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}): pass another --out"
+        raise UsageError(msg) from error
+    except (ValidationError, UnicodeDecodeError) as error:
+        msg = f"{path} holds no results of this version of the benchmark: pass another --out, or delete it"
+        raise UsageError(msg) from error
+
+
+def together(results: Sequence[ArmResult]) -> WayFigures:
+    """The sums of an arm over cases; lines and mutants of different cases are never the same."""
+    first = results[0].figures
+    summed = {
+        name: sum(getattr(result.figures, name) for result in results)
+        for name, info in WayFigures.model_fields.items()
+        if info.annotation in {int, float}
+    }
+    cpu: dict[str, list[float]] = {}
+    for result in results:
+        for part in result.figures.parts:
+            runs = cpu.setdefault(part.part, [0, 0.0])
+            runs[0] += part.runs
+            runs[1] += part.cpu
+    parts = tuple(PartReport(part=name, runs=int(runs), cpu=spent) for name, (runs, spent) in cpu.items())
+    return first.model_copy(update={**summed, "parts": parts})
+
+
+def by_case(results: Sequence[ArmResult]) -> Mapping[str, ArmResult]:
+    """Results of one arm and model, by the case's name."""
+    return {result.case: result for result in results}

@@ -1,0 +1,192 @@
+"""From options to results: opens models, environments and files around a run, and shows what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from llm_testgen.bench.accounting import require_accounting
+from llm_testgen.bench.case_ground import open_machines
+from llm_testgen.bench.cases import Case, Split, choose_cases, known_cases
+from llm_testgen.bench.chain_model import ModelChoice, open_live
+from llm_testgen.bench.environments import Workshop, work_folder
+from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
+from llm_testgen.bench.pulls.recorded import Recording
+from llm_testgen.bench.pulls.results import ResultStore
+from llm_testgen.bench.pulls.tables import Series, Table, series_of
+from llm_testgen.edges import weights
+from llm_testgen.edges.models import Model
+from llm_testgen.errors import UsageError
+from llm_testgen.runner.cold import cores
+from llm_testgen.runner.interpreter import find_python
+from llm_testgen.runner.sandbox import Policy
+
+RESULTS = "results.jsonl"
+REPLIES = "replies.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class PullOptions:
+    """What was asked for.
+
+    Attributes:
+        cases: Names of cases or projects; none for all.
+        split: Only cases of this one; None for any.
+        most: Cases at most, in the manifest's order, one of each project before a second of any; None for all.
+        models: Names of models; none for the default one.
+        endpoint: URL of an OpenAI-compatible server that the models are behind; None for embedded ones.
+        ask: Whether models are asked for what the recording lacks.
+        seed: By which methods are chosen.
+        methods: Methods of a case at most.
+        workers: Tests at once; None for one for each core.
+        python: The interpreter that environments are made with; None for the one that runs this.
+        sandbox: What to do where layers are missing.
+        work: Where environments and repositories are kept; None for the user's cache.
+        out: Folder of replies and results; what is there is not found again.
+    """
+
+    cases: tuple[str, ...] = ()
+    split: Split | None = None
+    most: int | None = None
+    models: tuple[str, ...] = ()
+    endpoint: str | None = None
+    ask: bool = False
+    seed: int = 0
+    methods: int = 4
+    workers: int | None = None
+    python: str | None = None
+    sandbox: Policy = Policy.AUTO
+    work: Path | None = None
+    out: Path = Path(".bench")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a run knows at its end.
+
+    Attributes:
+        series: What can be compared.
+        progress: What was found now, and what could not be.
+        cases: The cases that were asked for.
+    """
+
+    series: tuple[Series, ...]
+    progress: Progress
+    cases: tuple[Case, ...]
+
+
+@dataclass(slots=True)
+class _Models:
+    """Opens each model when it is first asked; of embedded ones only one is open at a time."""
+
+    options: PullOptions
+    environ: Mapping[str, str]
+    opened: dict[str, Model] = field(default_factory=dict)
+
+    async def open(self, name: str) -> Model:
+        if name not in self.opened:
+            await self.close()
+            self.opened[name] = await open_live(ModelChoice(name, self.options.endpoint), self.environ)
+        return self.opened[name]
+
+    async def close(self) -> None:
+        for model in self.opened.values():
+            await model.close()
+        self.opened.clear()
+
+
+def chosen_cases(options: PullOptions) -> tuple[Case, ...]:
+    """The cases that are asked for, projects in turn.
+
+    Raises:
+        UsageError: There is none of a name.
+    """
+    found = choose_cases(known_cases(), options.cases, options.split)
+    seen: dict[str, int] = {}
+    turns = []
+    for case in found:
+        turns.append((seen.setdefault(case.project, 0), case))
+        seen[case.project] += 1
+    in_turn = [case for _, case in sorted(turns, key=lambda turn: turn[0])]
+    return tuple(in_turn[: options.most])
+
+
+async def run_pulls(
+    options: PullOptions, arms: Sequence[Arm], environ: Mapping[str, str], console: Console
+) -> Found:
+    """Find what is not known yet of some arms, and what can be compared then.
+
+    Raises:
+        LlmTestgenError: Something that a person has to mend first.
+    """
+    cases = chosen_cases(options)
+    models = options.models or (weights.DEFAULT_MODEL.name,)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{options.out} cannot be made ({error.strerror}): pass another --out"
+        raise UsageError(msg) from error
+    recording = Recording.open(options.out / REPLIES)
+    results = ResultStore(options.out / RESULTS)
+    require_accounting()
+    python = find_python(Path(), options.python or sys.executable, environ.get("PATH"))
+    workshop = Workshop(work_folder(options.work, environ), python)
+    async with AsyncExitStack() as stack:
+        status = stack.enter_context(console.status(""))
+
+        def say(text: str) -> None:
+            status.update(text)
+            if not console.is_terminal:
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+        say("making the environments")
+        machines, _ = await asyncio.to_thread(
+            open_machines, workshop, cases, options.sandbox, environ, workers=options.workers or cores()
+        )
+        live = _Models(options, environ)
+        stack.push_async_callback(live.close)
+        tools = Tools(
+            workshop=workshop,
+            machines=machines,
+            recording=recording,
+            results=results,
+            live=live.open if options.ask else None,
+            say=say,
+        )
+        plan = Plan(cases, tuple(arms), models, options.seed, options.methods)
+        progress = await run(plan, tools)
+    names = {case.name for case in cases}
+    known = [result for result in results if result.case in names and result.seed == options.seed]
+    return Found(series_of(known, arms, models), progress, cases)
+
+
+def print_tables(console: Console, tables: Sequence[Table]) -> None:
+    """Tables for a terminal."""
+    for table in tables:
+        shown = RichTable(title=table.title, title_justify="left", title_style="bold", highlight=False)
+        for number, heading in enumerate(table.headings):
+            shown.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+        for row in table.rows:
+            shown.add_row(*row)
+        console.print(shown)
+
+
+def remarks(found: Found) -> Iterator[str]:
+    """What a person should bear in mind."""
+    progress = found.progress
+    for name, reason in progress.failed.items():
+        yield f"{name} could not be worked on: {reason}"
+    missing = progress.total - progress.known - progress.done
+    if missing:
+        yield (
+            f"{missing} of {progress.total} results are not there: their prompts have no recorded reply; --ask asks the"
+            " model for them"
+        )

@@ -1,0 +1,228 @@
+"""Results as rows: of arms side by side, of an experiment, of differences with how sure they are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.pulls.estimates import Difference, Interval, bootstrap, compare, mean, ratio
+from llm_testgen.bench.pulls.results import ArmResult, by_case, together
+
+Rows = Sequence[Sequence[str]]
+_NONE = "-"
+_SURE = 0.05
+_TEN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows with a title and headings; the first column is text, the others are figures."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Results of one arm and model, of the cases that all arms of a comparison have with that model."""
+
+    arm: Arm
+    model: str
+    results: tuple[ArmResult, ...]
+
+    @property
+    def label(self) -> str:
+        """The arm."""
+        return self.arm.label
+
+    def interval(self, values: Callable[[ArmResult], tuple[float, ...]], figure: Callable[..., float]) -> Interval:
+        """A figure over the cases, projects drawn whole."""
+        groups: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+        for result in self.results:
+            groups[result.project].append(values(result))
+        return bootstrap(groups, figure)
+
+    @property
+    def share(self) -> Interval:
+        """Covered lines over missing ones, of all cases together."""
+        return self.interval(lambda result: (result.figures.lines, result.about.missing), ratio)
+
+    @property
+    def passing(self) -> Interval | None:
+        """Passing candidates over candidates; None of an arm without a funnel, or with no candidate."""
+        funnels = [result.funnel for result in self.results if result.funnel is not None]
+        if not sum(one.candidates for one in funnels):
+            return None
+        return self.interval(
+            lambda result: (result.funnel.passed, result.funnel.candidates) if result.funnel else (0, 0), ratio
+        )
+
+    @property
+    def whole(self) -> Interval:
+        """Share of cases of which nothing is left to cover."""
+        return self.interval(lambda result: (float(result.is_whole),), mean)
+
+
+def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> tuple[Series, ...]:
+    """What can be compared: of each model the cases of which there is a result of every arm that has any."""
+    forms = {(arm.key, arm.digest()) for arm in arms}
+    known = [result for result in results if (result.arm, result.form) in forms]
+    found: list[Series] = []
+    for model in models:
+        by_arm = {arm.key: by_case([one for one in known if (one.arm, one.model) == (arm.key, model)]) for arm in arms}
+        there = [arm for arm in arms if by_arm[arm.key]]
+        shared = [case for case in by_arm[there[0].key] if all(case in by_arm[arm.key] for arm in there)] if there else []
+        found += [Series(arm, model, tuple(by_arm[arm.key][case] for case in shared)) for arm in there if shared]
+    return tuple(found)
+
+
+def main_table(series: Sequence[Series]) -> Table:
+    """Arms side by side: coverage, tests, mutants, tokens."""
+    headings = (
+        *("arm", "model", "cases", "lines", "share of missing lines", "cases fully covered", "diff coverage"),
+        *("tests", "mutants killed", "tokens out", "lines / 1,000 tokens"),
+    )
+    return Table("What each arm brings", headings, [_main_row(one) for one in series])
+
+
+def _main_row(one: Series) -> Sequence[str]:
+    figures = together(one.results)
+    before = sum(result.about.before for result in one.results)
+    changed = sum(result.about.changed for result in one.results)
+    after = before + figures.lines
+    return (
+        one.label,
+        one.model,
+        str(len(one.results)),
+        f"{figures.lines}/{sum(result.about.missing for result in one.results)}",
+        percent(one.share),
+        percent(one.whole),
+        f"{100 * before / changed:.1f} → {100 * after / changed:.1f} %" if changed else _NONE,
+        str(figures.kept),
+        f"{figures.killed}/{figures.tried}",
+        f"{figures.tokens_out:,}",
+        number(figures.lines_per_thousand),
+    )
+
+
+def human_row(results: Sequence[ArmResult]) -> Sequence[str]:
+    """The tests that the authors wrote, as a row of the main table."""
+    changed = sum(result.about.changed for result in results)
+    before = sum(result.about.before for result in results)
+    missing = sum(result.about.missing for result in results)
+    covered = sum(result.about.human_missing for result in results)
+    whole = sum(result.about.human_missing >= result.about.missing for result in results)
+    after = sum(result.about.human for result in results)
+    share = f"{100 * covered / missing:.0f} %" if missing else _NONE
+    diff = f"{100 * before / changed:.1f} → {100 * after / changed:.1f} %" if changed else _NONE
+    left = (_NONE,) * 4
+    cases = f"{100 * whole / len(results):.0f} %"
+    return ("the authors' own tests", _NONE, str(len(results)), f"{covered}/{missing}", share, cases, diff, *left)
+
+
+def funnel_table(series: Sequence[Series]) -> Table:
+    """How far the candidates of each arm came."""
+    stages = ("replies", "candidates", "built", "passed", "stable", "gained", "accepted")
+    rows = []
+    for one in series:
+        funnels = [result.funnel for result in one.results if result.funnel is not None]
+        counts = [sum(getattr(funnel, stage) for funnel in funnels) for stage in stages]
+        rows.append((one.label, one.model, *map(str, counts), percent(one.passing)))
+    return Table("Filter by filter", ("arm", "model", *stages, "passing"), rows)
+
+
+def cost_table(series: Sequence[Series]) -> Table:
+    """What each arm costs."""
+    headings = ("arm", "model", "tokens in", "tokens out", "model s", "CPU s of tests", "CPU s / case", "judging s / case")
+    rows = []
+    for one in series:
+        figures, count = together(one.results), len(one.results)
+        seconds = sum(result.seconds for result in one.results)
+        rows.append(
+            (
+                *(one.label, one.model, f"{figures.tokens_in:,}", f"{figures.tokens_out:,}"),
+                *(f"{figures.model_seconds:,.0f}", number(figures.cpu), number(figures.cpu / count)),
+                number(seconds / count),
+            )
+        )
+    return Table("What it costs", headings, rows)
+
+
+def difference_table(series: Sequence[Series]) -> Table:
+    """Each arm less the first one of its model, in percentage points of the missing lines, case by case."""
+    headings = ("arm", "model", "compared with", "cases", "difference", "ahead / behind", "p")
+    rows = []
+    for first, other in _pairs(series):
+        found = difference(first, other)
+        rows.append(
+            (
+                *(other.label, other.model, first.label, str(found.cases), points(found.interval)),
+                *(f"{found.better} / {found.worse}", f"{found.p:.3f}{' *' if found.p < _SURE else ''}"),
+            )
+        )
+    return Table("How sure the differences are", headings, rows)
+
+
+def difference(first: Series, other: Series) -> Difference:
+    """The second series less the first, by the share of missing lines of each case."""
+    projects = {result.case: result.project for result in first.results}
+    shares: list[Mapping[str, float]] = [{one.case: one.share for one in each.results} for each in (other, first)]
+    return compare(shares[0], shares[1], projects.__getitem__)
+
+
+def _pairs(series: Sequence[Series]) -> Iterator[tuple[Series, Series]]:
+    firsts: dict[str, Series] = {}
+    for one in series:
+        if one.model in firsts:
+            yield firsts[one.model], one
+        firsts.setdefault(one.model, one)
+
+
+def experiment_table(name: str, series: Sequence[Series]) -> Table:
+    """Tests written, passing and accepted, and lines, by what an experiment changes."""
+    headings = ("way", "model", "cases", "tests written", "passing", "accepted", "lines", "share of missing lines")
+    rows = []
+    for one in series:
+        funnels = [result.funnel for result in one.results if result.funnel is not None]
+        figures = together(one.results)
+        rows.append(
+            (
+                *(one.label, one.model, str(len(one.results)), str(sum(funnel.candidates for funnel in funnels))),
+                *(percent(one.passing), str(figures.accepted)),
+                *(f"{figures.lines}/{sum(result.about.missing for result in one.results)}", percent(one.share)),
+            )
+        )
+    return Table(name, headings, rows)
+
+
+def percent(interval: Interval | None) -> str:
+    """A share with its interval, in per cent."""
+    if interval is None:
+        return _NONE
+    if interval.low == float("-inf"):
+        return f"{100 * interval.value:.0f} %"
+    return f"{100 * interval.value:.0f} % ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
+
+
+def points(interval: Interval) -> str:
+    """A difference with its interval, in percentage points."""
+    if interval.low == float("-inf"):
+        return f"{100 * interval.value:+.1f}"
+    return f"{100 * interval.value:+.1f} ({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+
+
+def number(value: float) -> str:
+    """A number with two places where it is small."""
+    return f"{value:.2f}" if value < _TEN else f"{value:,.0f}"
+
+
+def markdown(table: Table) -> Iterator[str]:
+    """A table as lines of Markdown, without its title."""
+    yield f"| {' | '.join(table.headings)} |"
+    yield f"|---|{'---:|' * (len(table.headings) - 1)}"
+    for row in table.rows:
+        cells = [cell.replace("|", r"\|") for cell in row]
+        yield f"| {' | '.join(cells)} |"

@@ -1,0 +1,127 @@
+"""``llm-testgen report``: one HTML page of what a run found."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from llm_testgen import __version__
+from llm_testgen.commands.output import OUTPUT_FOLDER, PROPOSAL, SESSION, write_whole
+from llm_testgen.commands.publish import load_proposal
+from llm_testgen.edges.git import Repository
+from llm_testgen.errors import LlmTestgenError, UsageError
+from llm_testgen.index import Index
+from llm_testgen.pages.render import render
+from llm_testgen.pages.run import run_page
+from llm_testgen.proposal import Proposal, TargetRecord
+from llm_testgen.records import ChangedMethod, ChangeStatus, Method
+from llm_testgen.reporting import target_records
+from llm_testgen.source import SourceError, parse
+
+REPORT = "report.html"
+
+# The definitions of a file.
+_Definitions = Callable[[str], Sequence[Method]]
+
+
+@click.command("report")
+@click.argument("results", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--repo", type=click.Path(path_type=Path), help="The checkout, for source lines.  [default: around the results]"
+)
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), help="The page.  [default: report.html in the results]"
+)
+def report(*, results: Path | None, repo: Path | None, out: Path | None) -> None:
+    """Make one HTML page of what propose found: RESULTS is its folder, or a proposal.json.
+
+    Without RESULTS it is .llm-testgen in the repository. The page needs no network and holds no script.
+    """
+    path = _proposal_path(results, repo)
+    proposal = load_proposal(path)
+    sources = _sources(proposal, path.parent, repo)
+    lacking = [target.id for target in proposal.targets if target.id not in sources]
+    note = "the source of {} is not shown: neither the session nor the checkout has it as it was tested"
+    notes = [note.format(lacking[0] if len(lacking) == 1 else f"{len(lacking):,} methods")] if lacking else []
+    page = out or path.parent / REPORT
+    write_whole(page, render("run.html.jinja", run_page(proposal, sources, __version__, notes)))
+    click.echo(f"Report: {page}")
+
+
+def _proposal_path(results: Path | None, repo: Path | None) -> Path:
+    """The file of the proposal.
+
+    Raises:
+        UsageError: There is none.
+    """
+    found = results or Repository.open(repo or Path()).root / OUTPUT_FOLDER
+    if found.is_dir():
+        found /= PROPOSAL
+    if not found.exists():
+        msg = f"{found} does not exist: run `llm-testgen propose` first, or pass the folder of its results"
+        raise UsageError(msg)
+    return found
+
+
+def _sources(proposal: Proposal, folder: Path, repo: Path | None) -> Mapping[str, tuple[Method, ...]]:
+    """The definitions of the methods as they were tested, of those that are still at hand, by the methods' ids.
+
+    Raises:
+        UsageError: A checkout was named and there is none.
+    """
+    repository = Repository.open(repo) if repo else _repository_around(folder)
+    sources: dict[str, tuple[Method, ...]] = {}
+    if repository is not None and not proposal.worktree:
+        sources |= _matching(proposal, _of_commit(repository, proposal.head))
+    if len(sources) < len(proposal.targets) and (folder / SESSION).is_file():
+        try:
+            with Index.open(folder / SESSION) as index:
+                sources = _matching(proposal, index.methods) | sources
+        except UsageError:
+            return sources  # somebody else's file of that name
+    return sources
+
+
+def _repository_around(folder: Path) -> Repository | None:
+    try:
+        return Repository.open(folder)
+    except UsageError:
+        return None
+
+
+def _of_commit(repository: Repository, commit: str) -> _Definitions:
+    """Definitions of the files of a commit; none where the clone lacks it."""
+    try:
+        snapshot = repository.snapshot(commit)
+    except LlmTestgenError:
+        return lambda _: ()
+    files = {file.path: file for file in snapshot.files}
+
+    def definitions(path: str) -> Sequence[Method]:
+        try:
+            return [found.method for found in parse(path, snapshot.read(files[path])).definitions]
+        except (KeyError, SourceError, LlmTestgenError):
+            return ()
+
+    return definitions
+
+
+def _matching(proposal: Proposal, definitions: _Definitions) -> dict[str, tuple[Method, ...]]:
+    """Definitions of those methods whose source is the very one that was tested."""
+    of_path = functools.cache(definitions)
+    found = {}
+    for target in proposal.targets:
+        qualname = target.id.removeprefix(f"{target.path}::")
+        own = tuple(method for method in of_path(target.path) if method.qualname == qualname)
+        if own and _is_same(own, target):
+            found[target.id] = own
+    return found
+
+
+def _is_same(definitions: tuple[Method, ...], target: TargetRecord) -> bool:
+    method = ChangedMethod(definitions, frozenset(target.lines), ChangeStatus.MODIFIED)
+    (record,) = target_records([method])
+    return record.digest == target.digest

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from llm_testgen.bench import coverup_focus
+from llm_testgen.bench.peers import COVERUP_PEER, CoverAgent, CoverUp, PeerCase, find_cover_agent, package_folder
+from llm_testgen.bench.projects import requirements
+from llm_testgen.errors import UsageError
+from llm_testgen.records import ChangedMethod, ChangeStatus, Method, MethodKind, Snapshot, TreeFile
+
+PYTHON = Path("/env/bin/python")
+TOOLS = Path("/copy/bin")
+FILES = ("single.py", "src/pkg/a.py", "src/pkg/sub/b.py", "src/space/inner/c.py", "tests/test_a.py")
+
+
+def snapshot(*paths):
+    return Snapshot("", tuple(TreeFile(path, path, executable=False) for path in paths), lambda _: b"")
+
+
+def target(path, *lines):
+    method = Method(path, "f", MethodKind.FUNCTION, 1, 9, "def f()", "", "def f():\n    pass")
+    return ChangedMethod((method,), frozenset(lines), ChangeStatus.MODIFIED)
+
+
+def case(*targets, **more):
+    known = {"test_folder": "tests", "source_roots": ("", "src"), "python": Path("/project/bin/python")}
+    return PeerCase("case", snapshot(*FILES), targets, **{**known, **more})
+
+
+@pytest.mark.parametrize(
+    ("path", "folder"),
+    [
+        ("single.py", ""),
+        ("src/pkg/a.py", "src/pkg"),
+        ("src/pkg/sub/b.py", "src/pkg"),
+        ("src/space/inner/c.py", "src/space/inner"),
+    ],
+)
+def test_a_package_begins_where_its_files_do(path, folder):
+    assert package_folder(path, case()) == folder
+
+
+def test_coverup_is_run_on_the_pieces_that_are_wanted_with_a_checkpoint_of_its_own():
+    targets = (target("src/pkg/a.py", 3, 2), target("src/pkg/sub/b.py", 7), target("src/pkg/a.py", 5))
+    peer = CoverUp(PYTHON, (), prompt="gpt-v1", arguments=("--line-limit", "80"))
+    ((dry, focus, real),) = peer.sequences(case(*targets, pytest_arguments=("-o", "filterwarnings=")), TOOLS)
+    assert dry[:3] == [str(PYTHON), "-m", "coverup"]
+    assert dry[-2:] == real[-2:] == ["src/pkg/a.py", "src/pkg/sub/b.py"]
+    assert [argument for argument in dry if argument != "--dry-run"] == real
+    for options in (
+        ["--tests-dir", "tests"],
+        ["--package-dir", "src/pkg"],
+        ["--prompt", "gpt-v1"],
+        ["--max-concurrency", "1"],
+        ["--line-limit", "80"],
+        ["--checkpoint", focus[3]],
+    ):
+        assert options in [real[place : place + 2] for place in range(len(real))]
+    assert "--pytest-args=-o filterwarnings=" in real
+    assert focus[:3] == [str(PYTHON), "-I", "/copy/bin/coverup_focus.py"]
+    assert json.loads(focus[4]) == {"src/pkg/a.py": [2, 3, 5], "src/pkg/sub/b.py": [7]}
+    assert (peer.collected(case()), peer.added(case())) == (("tests/test_coverup_*.py",), {})
+
+
+def test_coverup_takes_one_package_at_a_time():
+    targets = (target("src/pkg/a.py", 1), target("single.py", 1))
+    first, second = CoverUp(PYTHON, (), focuses=False).sequences(case(*targets), TOOLS)
+    assert (first[0][-1], second[0][-1]) == ("src/pkg/a.py", "single.py")
+    assert "--package-dir" not in second[0]
+    assert "--checkpoint" not in first[0]
+
+
+def test_the_checkpoint_keeps_what_holds_no_wanted_line_for_done(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.py").touch()
+    done = {str(tmp_path / "a.py"): [[1, 4], [4, 9], [12, 20]], str(tmp_path / "b.py"): [[1, 9]]}
+    state = {"version": 2, "done": done, "counters": {"G": 3}, "coverage": {"files": {}}}
+    checkpoint = tmp_path / "c.json"
+    checkpoint.write_text(json.dumps(state))
+    monkeypatch.setattr(sys, "argv", ["focus", str(checkpoint), json.dumps({"a.py": [4, 12]})])
+    runpy.run_path(coverup_focus.__file__, run_name="__main__")
+    left = json.loads(checkpoint.read_text())
+    assert left == state | {"done": done | {str(tmp_path / "a.py"): [[1, 4]]}, "counters": {"G": 0}}
+
+
+def test_the_environment_of_coverup_has_a_pytest_that_its_plugins_work_with():
+    pinned = dict(line.split("==") for line in requirements(COVERUP_PEER).splitlines() if not line.startswith("#"))
+    assert pinned["CoverUp"] == CoverUp(PYTHON, ()).version
+    assert int(pinned["pytest"].partition(".")[0]) < 9
+    assert {"slipcover", "litellm", "pytest-isolate", "pytest-repeat"} <= set(pinned)
+
+
+def test_cover_agent_is_told_one_source_and_one_test_file_at_a_time():
+    targets = (target("src/pkg/a.py", 3), target("single.py", 1))
+    known = case(*targets, test_files={"src/pkg/a.py": "tests/test_a.py"}, pytest_arguments=("-o", "filterwarnings="))
+    peer = CoverAgent(Path("/agent/bin/cover-agent"), PYTHON, (), arguments=("--max-iterations", "3"))
+    (first,), (second,) = peer.sequences(known, TOOLS)
+    options = dict(zip(first[1::2], first[2::2], strict=True))
+    assert first[0] == "/agent/bin/cover-agent"
+    assert (options["--source-file-path"], options["--test-file-path"]) == ("src/pkg/a.py", "tests/test_a.py")
+    assert (options["--api-base"], options["--max-iterations"]) == ("{endpoint}", "3")
+    command = shlex.split(options["--test-command"])
+    assert command[:4] == ["/project/bin/python", "-m", "pytest", "tests/test_a.py"]
+    assert f"--cov-report=xml:{options['--code-coverage-report-path']}" in command
+    assert command[-2:] == ["-o", "filterwarnings="]
+    assert second[2] == "single.py"
+    # It does not begin without a test that passes.
+    assert list(peer.added(known)) == ["tests/test_cover_agent_single.py"]
+    assert peer.collected(known) == ("tests/test_a.py", "tests/test_cover_agent_single.py")
+
+
+def test_cover_agent_is_whatever_program_the_user_names(tmp_path):
+    program = tmp_path / "env" / "bin" / "cover-agent"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    with pytest.raises(UsageError, match="pip install git"):
+        find_cover_agent(program, PYTHON, ())
+    program.chmod(0o755)
+    assert find_cover_agent(program, PYTHON, (Path("/project"),)).folders == (program, Path("/project"))
+    (tmp_path / "env" / "pyvenv.cfg").write_text("home = /opt/python3/bin\nversion = 3.12\n")
+    assert find_cover_agent(program, PYTHON, ()).folders == (tmp_path / "env", Path("/opt/python3"))
+    with pytest.raises(UsageError, match="is no program"):
+        find_cover_agent(tmp_path, PYTHON, ())
