@@ -18,7 +18,7 @@ from llm_testgen.commands.models import open_model
 from llm_testgen.commands.options import ProposeOptions
 from llm_testgen.commands.output import SESSION, output_folder, write_proposal
 from llm_testgen.commands.progress import Progress, open_progress
-from llm_testgen.commands.summary import print_summary
+from llm_testgen.commands.summary import Telling, print_summary
 from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
@@ -68,12 +68,13 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
     """
     started = time.monotonic()
     checkout = open_change(options)
-    if load_prompts(options.prompts, options.kind).recipe.kind is Kind.ASSERTS:
+    asserts = load_prompts(options.prompts, options.kind).recipe.kind is Kind.ASSERTS
+    if asserts:
         proposal, out = await _make_asserts(checkout, options, environ, console, started)
     else:
         made = await make_proposal(checkout, options, environ, console, started)
         proposal, out = made.proposal, made.out
-    print_summary(console, proposal, out, checkout.repository.root)
+    print_summary(console, proposal, out, checkout.repository.root, Telling(asserts=asserts))
     return proposal
 
 
