@@ -29,6 +29,7 @@ from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import Proposal, funnel
 from llm_testgen.recipe import Kind, Recipe
 from llm_testgen.records import ChangedMethod, Skip
+from llm_testgen.repairs.base import RepairKind
 from llm_testgen.reporting import (
     coverage_figures,
     file_records,
@@ -191,12 +192,16 @@ async def _open_workplace(
 
 def generation_of(options: ProposeOptions, recipe: Recipe) -> Generation:
     """How to go about it: what the command line says, else the recipe."""
+    smoke = recipe.kind is Kind.SMOKE
+    # A smoke test claims nothing of what a run has shown.
+    left_out = {RepairKind.OBSERVED} if smoke else frozenset[RepairKind]()
     return replace(
         options.generation,
+        repairing=options.generation.repairing - left_out,
         temperature=recipe.temperature if options.temperature is None else options.temperature,
         context_tokens=recipe.context_tokens if options.context_tokens is None else options.context_tokens,
         reply_tokens=options.generation.reply_tokens or recipe.reply_tokens,
-        asserting=recipe.kind is not Kind.SMOKE,
+        asserting=not smoke,
     )
 
 
