@@ -23,8 +23,8 @@ class Moment(StrEnum):
     AFTER_NONE = "after_none"
 
 
-# Shares of the lines asked for that prompts of each kind may be expected to cover, and its weight in prompts.
-_PRIOR = {Moment.FIRST: 0.4, Moment.AFTER_GAIN: 0.2, Moment.AFTER_NONE: 0.1}
+# Shares of the lines asked for that prompts of each kind cover, as `bench chain` finds them, and its weight in prompts.
+_PRIOR = {Moment.FIRST: 0.4, Moment.AFTER_GAIN: 0.05, Moment.AFTER_NONE: 0.03}
 _PRIOR_WEIGHT = 4.0
 _CURIOSITY = 0.1
 

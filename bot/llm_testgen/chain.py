@@ -107,7 +107,7 @@ class Chain:
         """The verdict on the furthest that repairs by the text can make of a refused candidate."""
         seen = {verdict.candidate.code}
         for _ in range(self._settings.repairs):
-            mended = repair(verdict, names, kinds)
+            mended = repair(verdict, names, kinds, asserting=self._settings.asserting)
             if mended is None or mended.code in seen:
                 break
             seen.add(mended.code)

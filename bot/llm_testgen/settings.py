@@ -24,7 +24,7 @@ class Generation:
         repairs: Repairs of one candidate at most.
         repairing: The families of repairs that are tried.
         mutants: Faults that one test is tried with at most; 0 for no proof by mutants.
-        asserting: Whether a test must notice one of them; a smoke test need not.
+        asserting: Whether a test must assert something, and notice one of them; a smoke test need not.
     """
 
     attempts: int = 2

@@ -20,7 +20,7 @@ from llm_testgen.baseline import Baseline
 from llm_testgen.cli import main
 from llm_testgen.commands.asserting import asserts_proposal, write_asserted
 from llm_testgen.commands.output import ASSERTS_PATCH, PROPOSAL, output_folder
-from llm_testgen.commands.summary import print_summary
+from llm_testgen.commands.summary import Telling, print_summary
 from llm_testgen.embedding import applied, insertions
 from llm_testgen.proposal import Proposal, read_proposal
 from llm_testgen.records import Change, Contract, FileCoverage, Mutant, Skip, Spot, TestFile, Upheld, Usage
@@ -52,7 +52,7 @@ def proposed() -> Proposal:
 
 def told(proposal: Proposal, root: Path) -> str:
     out = io.StringIO()
-    print_summary(Console(file=out, width=200), proposal, root / "out", root)
+    print_summary(Console(file=out, width=200), proposal, root / "out", root, Telling(asserts=True))
     return out.getvalue()
 
 
@@ -105,9 +105,10 @@ def test_the_summary_shows_each_assertion_with_its_proof_and_how_to_take_them(tm
     assert "filter by filter" not in text
 
 
-def test_without_any_nothing_is_said_of_them(tmp_path):
+def test_without_any_it_says_so_and_nothing_of_tests(tmp_path):
     text = told(asserts_proposal(CHANGE, BASELINE, Asserted(), [], 1.0), tmp_path)
-    assert "assert" not in text
+    assert "0 assertions kept; " in text
+    assert "Diff coverage" not in text
 
 
 TESTS = 'from pkg.mod import Box, grade\n\n\ndef test_small():\n    assert grade(1) == "small"\n'

@@ -71,13 +71,13 @@ def test_every_step_is_a_line_where_there_is_no_terminal():
 
     assert plain(steps) == [
         "reading the project",
-        "asking for tests of src/pkg/mod.py::double",
+        "asking about src/pkg/mod.py::double",
         "  20 tokens in 0.6 s for src/pkg/mod.py::double",
         "  ✓ test_it: 1 more changed line",
         "  ✓ test_it: 3 more changed lines",
         "  ✗ test_other: no gain: covers nothing new",
         "  ✗ the reply: unparsable: the reply holds no test function",
-        "asking for tests of src/pkg/mod.py::double (attempt 2)",
+        "asking about src/pkg/mod.py::double (attempt 2)",
         "running the 1 chosen test together",
         "running the 2 chosen tests together",
     ]
@@ -140,9 +140,9 @@ def test_methods_and_phases_are_printed_as_they_are(text):
         progress.phase(text)
         progress.asked(target, 1)
 
-    assert plain(steps) == [text, f"asking for tests of src/pkg/mod.py::{text}"]
+    assert plain(steps) == [text, f"asking about src/pkg/mod.py::{text}"]
     now, _ = Screen().after(lambda progress: progress.asked(target, 1))
-    assert now == f"asking for tests of src/pkg/mod.py::{text}"
+    assert now == f"asking about src/pkg/mod.py::{text}"
 
 
 @pytest.mark.parametrize("text", TRICKY)

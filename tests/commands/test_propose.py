@@ -125,6 +125,22 @@ def test_the_tests_that_raise_diff_coverage_are_accepted_and_the_others_say_why_
     assert project.git("status", "--porcelain") == ""
 
 
+def test_a_smoke_test_runs_what_it_need_not_claim_anything_of(project):
+    reply = """```python
+def test_large():
+    assert grade(11) == "huge"
+
+def test_negative():
+    grade(-1)
+```"""
+    proposal = propose(project, "--kind", "smoke", "--replay", replies(project, (GRADE, reply)))
+    found = {verdict.name: verdict.code.rpartition("def ")[2] for verdict in proposal.verdicts}
+    assert found["test_large"] == "test_large():\n    grade(11)\n"
+    assert "with pytest.raises(ValueError):\n        grade(-1)" in found["test_negative"]
+    assert len(proposal.accepted) == 2
+    assert {proposal.verdicts[index].observed for index in proposal.accepted} == {(), ("ValueError",)}
+
+
 def test_each_accepted_test_is_told_by_itself_and_suggested_where_the_diff_shows_its_file(project):
     proposal = propose(project, "--replay", replies(project, (GRADE, GOOD), (AREA, REST)))
     (file,) = proposal.files

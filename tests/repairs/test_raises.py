@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.repairs.cases import MODULE, case, line_of, mended
 
@@ -134,3 +136,9 @@ def test_what_did_not_raise_is_taken_out_of_its_block():
 def test_a_block_without_which_nothing_is_asserted_stays(test):
     failing = case(f"{HEAD}{test}", "DID NOT RAISE <class 'ValueError'>", kind="Failed", at="with pytest")
     assert mended(unwrap, failing) == ""
+
+
+def test_a_smoke_test_need_not_assert_anything_else():
+    code = f"{HEAD}with pytest.raises(ValueError):\n        double(3)\n"
+    failing = case(code, "DID NOT RAISE <class 'ValueError'>", kind="Failed", at="with pytest")
+    assert mended(unwrap, replace(failing, asserting=False)) == f"{HEAD}double(3)\n"

@@ -53,12 +53,12 @@ class Way:
     selects: bool = False
 
 
-_NOTHING = Generation(attempts=1, repairs=0, repairing=frozenset(), mutants=0, asserting=False)
+_NOTHING = Generation(attempts=1, repairs=0, repairing=frozenset(), mutants=0)
 _AS_PLAIN = replace(_NOTHING, reply_tokens=PLAIN_TOKENS)
 _SALVAGING = replace(_NOTHING, repairs=6, repairing=ALL_REPAIRS - {RepairKind.DROP, RepairKind.OBSERVED})
 _DROPPING = replace(_SALVAGING, repairing=ALL_REPAIRS - {RepairKind.OBSERVED})
 _OBSERVING = replace(_SALVAGING, repairing=ALL_REPAIRS)
-_PROVING = replace(_OBSERVING, mutants=10, asserting=True)
+_PROVING = replace(_OBSERVING, mutants=10)
 
 WAYS = (
     Way("plain-file", "plain prompt, a file kept if all of it passes", PLAIN, _AS_PLAIN, whole=True),

@@ -56,7 +56,7 @@ class _Lines:
 
     def asked(self, target: ChangedMethod, attempt: int) -> None:
         again = f" (attempt {attempt})" if attempt > 1 else ""
-        self._show(f"asking for tests of {target.id}{again}")
+        self._show(f"asking about {target.id}{again}")
 
     def replied(self, reply: Reply) -> None:
         usage = reply.usage

@@ -18,7 +18,7 @@ from llm_testgen.commands.models import open_model
 from llm_testgen.commands.options import ProposeOptions
 from llm_testgen.commands.output import SESSION, output_folder, write_proposal
 from llm_testgen.commands.progress import Progress, open_progress
-from llm_testgen.commands.summary import print_summary
+from llm_testgen.commands.summary import Telling, print_summary
 from llm_testgen.edges.session import RememberingModel, Session
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
@@ -29,6 +29,7 @@ from llm_testgen.pipeline import propose as run_pipeline
 from llm_testgen.proposal import Proposal, funnel
 from llm_testgen.recipe import Kind, Recipe
 from llm_testgen.records import ChangedMethod, Skip
+from llm_testgen.repairs.base import RepairKind
 from llm_testgen.reporting import (
     coverage_figures,
     file_records,
@@ -68,12 +69,13 @@ async def run_propose(options: ProposeOptions, environ: Mapping[str, str], conso
     """
     started = time.monotonic()
     checkout = open_change(options)
-    if load_prompts(options.prompts, options.kind).recipe.kind is Kind.ASSERTS:
+    asserts = load_prompts(options.prompts, options.kind).recipe.kind is Kind.ASSERTS
+    if asserts:
         proposal, out = await _make_asserts(checkout, options, environ, console, started)
     else:
         made = await make_proposal(checkout, options, environ, console, started)
         proposal, out = made.proposal, made.out
-    print_summary(console, proposal, out, checkout.repository.root)
+    print_summary(console, proposal, out, checkout.repository.root, Telling(asserts=asserts))
     return proposal
 
 
@@ -190,12 +192,16 @@ async def _open_workplace(
 
 def generation_of(options: ProposeOptions, recipe: Recipe) -> Generation:
     """How to go about it: what the command line says, else the recipe."""
+    smoke = recipe.kind is Kind.SMOKE
+    # A smoke test claims nothing of what a run has shown.
+    left_out = {RepairKind.OBSERVED} if smoke else frozenset[RepairKind]()
     return replace(
         options.generation,
+        repairing=options.generation.repairing - left_out,
         temperature=recipe.temperature if options.temperature is None else options.temperature,
         context_tokens=recipe.context_tokens if options.context_tokens is None else options.context_tokens,
         reply_tokens=options.generation.reply_tokens or recipe.reply_tokens,
-        asserting=recipe.kind is not Kind.SMOKE,
+        asserting=not smoke,
     )
 
 

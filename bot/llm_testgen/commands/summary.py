@@ -35,11 +35,13 @@ class Telling:
         subject: What was named, as ``path::qualname``; empty for a change.
         code: Whether the accepted tests are shown.
         written: Files of the checkout that they were written to.
+        asserts: Whether assertions for the methods themselves were asked for, and no test.
     """
 
     subject: str = ""
     code: bool = True
     written: tuple[str, ...] = ()
+    asserts: bool = False
 
 
 _OF_A_CHANGE = Telling()
@@ -56,7 +58,7 @@ def print_summary(console: Console, proposal: Proposal, out: Path, root: Path, t
         telling: What it is about.
     """
     console.print()
-    if proposal.targets and (proposal.verdicts or not proposal.contracts):
+    if proposal.targets and not telling.asserts:
         console.print(_funnel_table(proposal, "method" if telling.subject else "changed method"))
     for index in proposal.accepted:
         _print_test(console, proposal.verdicts[index], code=telling.code)
@@ -66,8 +68,9 @@ def print_summary(console: Console, proposal: Proposal, out: Path, root: Path, t
     _print_skipped(console, proposal)
     for note in proposal.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
-    _print_coverage(console, proposal, telling.subject)
-    _print_cost(console, proposal)
+    if not telling.asserts:
+        _print_coverage(console, proposal, telling.subject)
+    _print_cost(console, proposal, asserts=telling.asserts)
     if telling.written:
         console.print(f"Written: [bold]{escape(', '.join(telling.written))}[/]", highlight=False, soft_wrap=True)
     elif proposal.accepted:
@@ -192,20 +195,16 @@ def _print_coverage(console: Console, proposal: Proposal, subject: str) -> None:
         )
 
 
-def _print_cost(console: Console, proposal: Proposal) -> None:
+def _print_cost(console: Console, proposal: Proposal, *, asserts: bool) -> None:
     usage = proposal.usage
+    count = sum(len(record.asserts) for record in proposal.contracts)
+    kept = f"{plural(count, 'assertion')} kept" if asserts else f"{len(proposal.accepted)} accepted"
     console.print()
     console.print(
-        f"{_kept(proposal)}; {usage.tokens_in:,} tokens read and {usage.tokens_out:,} written by the"
+        f"{kept}; {usage.tokens_in:,} tokens read and {usage.tokens_out:,} written by the"
         f" model in {usage.seconds:.0f} s; {usage.total_seconds:.0f} s in all.",
         highlight=False,
     )
-
-
-def _kept(proposal: Proposal) -> str:
-    """How much was found, in a few words."""
-    count = sum(len(record.asserts) for record in proposal.contracts)
-    return f"{plural(count, 'assertion')} kept" if count else f"{len(proposal.accepted)} accepted"
 
 
 def _ranges(lines: tuple[int, ...]) -> str:

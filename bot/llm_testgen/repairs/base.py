@@ -64,12 +64,14 @@ class Case:
         failure: Why it did not pass.
         ending: How it ended.
         names: What the project says about names.
+        asserting: Whether the test must assert something; a smoke test need not.
     """
 
     candidate: Candidate
     failure: Failure
     ending: Ending
     names: ProjectNames
+    asserting: bool = True
 
     @property
     def code(self) -> str:

@@ -11,7 +11,7 @@ from llm_testgen.repairs.assertions import asserts
 from llm_testgen.repairs.base import ALL_REPAIRS, Case, ProjectNames, Repair, RepairKind
 from llm_testgen.repairs.calls import call_as_method, call_on_instance, gather, pass_text, read_property
 from llm_testgen.repairs.coroutines import await_calls, run_async_test
-from llm_testgen.repairs.drops import drop_assertion
+from llm_testgen.repairs.drops import drop_assertion, run_only
 from llm_testgen.repairs.edits import Code
 from llm_testgen.repairs.fixtures import mend_argument
 from llm_testgen.repairs.hangs import drop_waiting
@@ -33,34 +33,37 @@ _REPAIRS: tuple[tuple[RepairKind, tuple[Repair, ...]], ...] = (
     (RepairKind.INPUTS, (give_attributes, add_attribute, drop_keyword, pass_bytes, make_folder)),
     (RepairKind.HANGS, (drop_waiting,)),
     (RepairKind.RAISES, (expect_other_exception, expect_exception, expect_message)),
-    (RepairKind.DROP, (unwrap, drop_assertion)),
+    (RepairKind.DROP, (run_only, unwrap, drop_assertion)),
 )
 
 
-def repair(verdict: Verdict, names: ProjectNames, kinds: frozenset[RepairKind] = ALL_REPAIRS) -> Candidate | None:
+def repair(
+    verdict: Verdict, names: ProjectNames, kinds: frozenset[RepairKind] = ALL_REPAIRS, *, asserting: bool = True
+) -> Candidate | None:
     """The candidate of a refused verdict, mended in one point; None when no repair applies.
 
-    A test that asserted something still does, and the same thing is not done twice.
+    The same thing is not done twice.
 
     Args:
         verdict: What the chain of filters said.
         names: The project's names as seen from the target's module.
         kinds: Which repairs may be made. ``SALVAGE`` is for `extract`, ``OBSERVED`` for `observe`.
+        asserting: Whether a test that asserted something must still do so.
     """
     if not verdict.runs or verdict.outcome not in {Outcome.BROKEN, Outcome.FAILING}:
         return None
     run = verdict.runs[0]
-    case = Case(verdict.candidate, run.failure or Failure("", "", 0, ""), run.ending, names)
+    case = Case(verdict.candidate, run.failure or Failure("", "", 0, ""), run.ending, names, asserting)
     for kind, mends in _REPAIRS:
         for mend in mends if kind in kinds else ():
             mended = mend(case)
-            if mended is not None and _is_better(mended, case.candidate):
+            if mended is not None and _is_better(mended, case):
                 return mended
     return None
 
 
-def _is_better(mended: Candidate, before: Candidate) -> bool:
-    code, old = Code.read(mended.code), Code.read(before.code)
-    if code is None or mended.code == before.code or mended.repairs[-1] in before.repairs:
+def _is_better(mended: Candidate, case: Case) -> bool:
+    code, old = Code.read(mended.code), Code.read(case.code)
+    if code is None or mended.code == case.code or mended.repairs[-1] in case.candidate.repairs:
         return False
-    return old is None or not asserts(old.tree) or asserts(code.tree)
+    return not case.asserting or old is None or not asserts(old.tree) or asserts(code.tree)
