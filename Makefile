@@ -65,6 +65,17 @@ bench-chain: $(VENV)/.base.stamp ## Judge recorded replies with each part of the
 	@mkdir -p docs
 	@$(BIN)/llm-testgen bench chain --markdown docs/chain.md $(ARGS)
 
+.PHONY: bench-pull-requests
+bench-pull-requests: $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
+	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)
+
+.PHONY: bench-replay
+bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
+	@mkdir -p docs
+	@for bench in pull-requests temperature context comments language models examples prefill; do \
+		$(BIN)/llm-testgen bench $$bench --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
+	done
+
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
 	@$(LOCK) --extra local --extra evolve --group dev -o requirements/dev.txt $(ARGS) pyproject.toml

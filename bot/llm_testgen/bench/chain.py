@@ -31,7 +31,7 @@ from llm_testgen.bench.chain_report import (
 )
 from llm_testgen.bench.chain_table import page, print_chain, print_change
 from llm_testgen.bench.chain_trial import try_accepted
-from llm_testgen.bench.chain_ways import FULL, OURS, PLAIN, WAYS, follow, proofs
+from llm_testgen.bench.chain_ways import FULL, OURS, PLAIN, WAYS, follow, plain_templates, proofs
 from llm_testgen.bench.changes import ENVIRONMENT, BenchChange, change_repository, choose_changes, known_changes
 from llm_testgen.bench.environments import Workshop, work_folder
 from llm_testgen.edges.models import Model
@@ -190,7 +190,8 @@ async def work_on(course: Course, change: BenchChange, folder: Path) -> ChangeRe
             for way in WAYS if ground.targets else ():
                 course.say(f"{change.name}: {way.label}")
                 model = ChainModel(course.replies, change.name, way.prompt, course.live)
-                found = await follow(way, ground, model, store, course.templates)
+                templates = plain_templates() if way.prompt == PLAIN else course.templates
+                found = await follow(way, ground, model, store, templates)
                 proved = await proofs(found, ground, store, MUTANTS)
                 figures.append(way_figures(way, found, proved, ground.missing(), model))
                 chosen = found.verdicts if way.key == FULL else chosen

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
 from llm_testgen.bench.chain_ledger import Ledger, Part
-from llm_testgen.bench.chain_replies import ChainModel
 from llm_testgen.bench.chain_ways import WAYS, Way, Yield
 from llm_testgen.errors import UsageError
 from llm_testgen.records import LinesByPath, Proof
@@ -192,7 +192,19 @@ class ChainReport(_Record):
         )
 
 
-def way_figures(way: Way, found: Yield, proofs: Iterable[Proof], missing: LinesByPath, model: ChainModel) -> WayFigures:
+class Answering(Protocol):
+    """A model that answers from a recording.
+
+    Attributes:
+        outdated: Replies that were given to another wording of the prompt.
+        unanswered: Prompts that the recording has no reply to.
+    """
+
+    outdated: int
+    unanswered: int
+
+
+def way_figures(way: Way, found: Yield, proofs: Iterable[Proof], missing: LinesByPath, model: Answering) -> WayFigures:
     """The figures of one way about one change.
 
     Args:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llm_testgen.bench.chain_ground import Ground
 from llm_testgen.bench.chain_ledger import Ledger, Refusing, RunStore
-from llm_testgen.bench.chain_replies import ChainModel
+from llm_testgen.edges.models import Model
 from llm_testgen.pipeline import propose
 from llm_testgen.records import Candidate, ChangedMethod, Mutant, Outcome, Proof, Reply, Usage, Verdict
 from llm_testgen.repairs.base import ALL_REPAIRS, RepairKind
@@ -84,6 +84,7 @@ class Yield:
         replies: How many were judged.
         usage: What these cost.
         ledger: What was run.
+        judged: Every verdict, also on what was refused.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -92,6 +93,7 @@ class Yield:
     replies: int
     usage: Usage
     ledger: Ledger
+    judged: tuple[Verdict, ...]
 
 
 class Listener:
@@ -127,21 +129,21 @@ def plain_templates() -> Templates:
     return Templates(Path(str(_PLAIN_TEMPLATES)))
 
 
-async def follow(way: Way, ground: Ground, model: ChainModel, store: RunStore, ours: Templates) -> Yield:
-    """Judge the replies about a change in one way; ``ours`` are the prompts of those ways that are not plain."""
+async def follow(way: Way, ground: Ground, model: Model, store: RunStore, templates: Templates) -> Yield:
+    """Judge the replies to prompts about a change in one way."""
     listener, ledger = Listener(), Ledger(ground.runner, store)
-    templates = plain_templates() if way.prompt == PLAIN else ours
     tools = Tools(ground.knowledge, model, ledger, templates, listener)
     if way.whole:
         return await _whole_files(way, ground, replace(tools, runner=Refusing()), ledger)
     if way.selects:
         result = await propose(ground.targets, ground.baseline, tools, way.settings)
         chosen = tuple(result.verdicts[index] for index in result.accepted)
-        return Yield(chosen, listener.accepted, len(chosen), result.replies, result.usage, ledger)
+        return Yield(chosen, listener.accepted, len(chosen), result.replies, result.usage, ledger, result.verdicts)
     search = Search(ground.baseline, tools, way.settings)
     await search.run(ground.targets)
-    accepted = tuple(verdict for verdict in search.verdicts() if verdict.outcome is Outcome.ACCEPTED)
-    return Yield(accepted, len(accepted), _kept(accepted), search.replies, search.usage, ledger)
+    judged = tuple(search.verdicts())
+    accepted = tuple(verdict for verdict in judged if verdict.outcome is Outcome.ACCEPTED)
+    return Yield(accepted, len(accepted), _kept(accepted), search.replies, search.usage, ledger, judged)
 
 
 def _kept(accepted: Sequence[Verdict]) -> int:
@@ -163,6 +165,7 @@ async def _whole_files(way: Way, ground: Ground, tools: Tools, ledger: Ledger) -
         len(listener.replies),
         listener.usage,
         ledger,
+        tuple(verdicts),
     )
 
 

@@ -138,7 +138,7 @@ async def judge(
         for name in new_tests(text, existing.get(path, ""))
     ]
     gaining = tuple(test.verdict for test in tests if test.verdict.outcome is Outcome.ACCEPTED)
-    found = Yield(gaining, len(gaining), len(gaining), len(files), Usage(), ledger)
+    found = Yield(gaining, len(gaining), len(gaining), len(files), Usage(), ledger, gaining)
     proved = dict(zip(map(id, gaining), await proofs(found, ground, store, most), strict=True))
     trial = await try_accepted(gaining, ground.runner, again=0)
     judged = tuple(

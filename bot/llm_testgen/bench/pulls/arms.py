@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from llm_testgen.bench.chain_ways import Way, plain_templates
 from llm_testgen.bench.pulls.rewriting import without_comments
@@ -84,7 +85,7 @@ def _recipe(**changes: object) -> Recipe:
     return Recipe.model_validate({**DEFAULT_RECIPE.model_dump(), **changes})
 
 
-def _ours(key: str, label: str, *, x: float | None = None, **changes: object) -> Arm:
+def _ours(key: str, label: str, *, x: float | None = None, **changes: Any) -> Arm:  # noqa: ANN401 - a recipe's
     """Our first prompt with some of its recipe changed, and all of the chain."""
     recipe = _recipe(**changes)
     settings = replace(_ONCE, temperature=recipe.temperature, context_tokens=recipe.context_tokens)
@@ -103,9 +104,9 @@ MAIN = (OURS, FIRST, PLAIN, PLAIN_EACH)
 
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BUDGETS = (300, 600, 1200)
-_SIGNATURES = {"body_share": 0.0, "example_share": 0.0, "examples": 0}
-_NO_CONTEXT = {"context": (), "context_tokens": 0, "examples": 0}
-_RELATED = {"context": tuple(Relation), "examples": 0, "example_share": 0.0}
+_SIGNATURES: dict[str, Any] = {"body_share": 0.0, "example_share": 0.0, "examples": 0}
+_NO_CONTEXT: dict[str, Any] = {"context": (), "context_tokens": 0, "examples": 0}
+_RELATED: dict[str, Any] = {"context": tuple(Relation), "examples": 0, "example_share": 0.0}
 
 TEMPERATURE = tuple(_ours(f"t-{value}", f"{value}", x=value, temperature=value) for value in _TEMPERATURES)
 CONTEXT = (

@@ -59,18 +59,31 @@ _OPTIONS = (
     click.option("--ask", is_flag=True, help="Ask the models for what the recording lacks; otherwise none is asked."),
     click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="By which methods are chosen."),
     click.option(
-        "--methods", metavar="N", type=click.IntRange(1, MOST_METHODS), default=MOST_METHODS, show_default=True,
+        "--methods",
+        metavar="N",
+        type=click.IntRange(1, MOST_METHODS),
+        default=MOST_METHODS,
+        show_default=True,
         help="Methods of a case at most.",
     ),
     click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; by default one a core."),
-    click.option("--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this."),
     click.option(
-        "--sandbox", type=click.Choice([policy.value for policy in Policy]), default=Policy.AUTO.value,
-        show_default=True, help="The layers that there are, all or none at all, or off.",
+        "--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this."
+    ),
+    click.option(
+        "--sandbox",
+        type=click.Choice([policy.value for policy in Policy]),
+        default=Policy.AUTO.value,
+        show_default=True,
+        help="The layers that there are, all or none at all, or off.",
     ),
     _path("--work", "Where environments and projects are kept; the default is in the user's cache.", "DIR"),
     click.option(
-        "--out", metavar="DIR", type=click.Path(path_type=Path), default=Path(".bench"), show_default=True,
+        "--out",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        default=Path(".bench"),
+        show_default=True,
         help="Replies and results; a run goes on with what is there.",
     ),
     _path("--markdown", "Write the page of the documentation."),
@@ -93,7 +106,9 @@ def _taken(values: dict[str, Any]) -> tuple[PullOptions, Outputs]:
         if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
             msg = f"{path} cannot be written: pass {option} a file in a folder that is there"
             raise UsageError(msg)
-    if outputs.plots is not None and (outputs.plots.is_file() or not os.access(outputs.plots.absolute().parent, os.W_OK)):
+    if outputs.plots is not None and (
+        outputs.plots.is_file() or not os.access(outputs.plots.absolute().parent, os.W_OK)
+    ):
         msg = f"{outputs.plots} cannot be written: pass --plots a folder"
         raise UsageError(msg)
     return options, outputs
@@ -112,12 +127,15 @@ def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Conso
 
 @click.command("pull-requests")
 @click.option(
-    "--arm", "arms", multiple=True, type=click.Choice([arm.key for arm in every.MAIN]),
+    "--arm",
+    "arms",
+    multiple=True,
+    type=click.Choice([arm.key for arm in every.MAIN]),
     help="Only this arm; may be repeated.",
 )
 @_with_options
 @click.pass_context
-def pull_requests(ctx: click.Context, *, arms: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401 - options
+def pull_requests(ctx: click.Context, /, *, arms: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401 - options
     """Write tests for real changes in several ways, with the same model and tokens, and compare what comes of it.
 
     Projects and environments are fetched with pip, once. The exit code is 1 when a case could not be worked on.
@@ -164,7 +182,7 @@ def experiment_command(experiment: Experiment) -> click.Command:
     )
     @_with_options
     @click.pass_context
-    def command(ctx: click.Context, **values: Any) -> None:  # noqa: ANN401 - options
+    def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - options
         options, outputs = _taken(values)
         console = Console(emoji=False)
         found = run_interruptibly(run_pulls(options, experiment.arms, os.environ, console))
@@ -185,4 +203,3 @@ def experiment_command(experiment: Experiment) -> click.Command:
 def commands() -> tuple[click.Command, ...]:
     """All subcommands of this part."""
     return (pull_requests, *map(experiment_command, EXPERIMENTS))
-

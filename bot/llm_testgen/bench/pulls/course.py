@@ -1,4 +1,4 @@
-"""The run: each case made ready once, and every arm tried on it, with every model; what is known already is not redone."""
+"""The run: each case made ready once, and every arm tried on it with every model, but for what is known already."""
 
 from __future__ import annotations
 
@@ -68,6 +68,23 @@ class Tools:
     say: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A case that is being worked on.
+
+    Attributes:
+        case: Which one.
+        ground: It, made ready.
+        human: What its authors' tests cover.
+        store: What was run for other arms.
+    """
+
+    case: Case
+    ground: Ground
+    human: HumanReference
+    store: RunStore
+
+
 @dataclass(slots=True)
 class Progress:
     """How far a run is, and how long the rest will take if it takes as long as what is done.
@@ -135,9 +152,7 @@ def _wanted(case: Case, plan: Plan, results: ResultStore) -> list[tuple[Arm, str
     ]
 
 
-async def _work_on(
-    case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, tools: Tools, progress: Progress
-) -> None:
+async def _work_on(case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, tools: Tools, progress: Progress) -> None:
     machine = tools.machines[case.environment]
     folder = await asyncio.to_thread(case_repository, tools.workshop, case, Path(machine.interpreter.path))
     human = await human_reference(case, folder, machine)
@@ -149,7 +164,7 @@ async def _work_on(
         for arm, model in wanted:
             tools.say(f"{case.name}: {arm.label}, {model}{_remaining(progress)}")
             started = time.monotonic()
-            result = await _try(arm, model, case, ground, human, plan, tools, store)
+            result = await _try(arm, model, Scene(case, ground, human, store), plan, tools)
             if result is not None:
                 tools.results.add(result)
                 progress.found(time.monotonic() - started)
@@ -160,18 +175,10 @@ def _remaining(progress: Progress) -> str:
     return "" if left is None else f"; about {max(1, round(left / 60))} min left"
 
 
-async def _try(  # noqa: PLR0913 - one result of all of these
-    arm: Arm,
-    name: str,
-    case: Case,
-    ground: Ground,
-    human: HumanReference,
-    plan: Plan,
-    tools: Tools,
-    store: RunStore,
-) -> ArmResult | None:
+async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
     """The result of one arm; None where the recording lacks a reply and there is no model to ask."""
     started = time.monotonic()
+    case, ground, human, store = scene.case, scene.ground, scene.human, scene.store
     shown = replace(ground, targets=tuple(map(arm.rewrite, ground.targets)))
     model = RecordedModel(
         name=name,

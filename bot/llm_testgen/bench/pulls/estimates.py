@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from types import ModuleType
 
-import numpy as np
-from scipy import stats
+from llm_testgen.errors import UsageError
 
 DRAWS = 4_000
 
@@ -53,7 +53,7 @@ class Difference:
 
 
 def bootstrap(
-    groups: Mapping[Hashable, Sequence[tuple[float, ...]]],
+    groups: Mapping[str, Sequence[tuple[float, ...]]],
     figure: Callable[[Sequence[tuple[float, ...]]], float],
     seed: int = 0,
 ) -> Interval:
@@ -67,7 +67,7 @@ def bootstrap(
     Raises:
         ValueError: There is no observation.
     """
-    names = sorted(groups, key=str)
+    names = sorted(groups)
     everything = [one for name in names for one in groups[name]]
     if not everything:
         msg = "there is nothing to draw from"
@@ -79,6 +79,7 @@ def bootstrap(
     def of_drawn(indices: Sequence[int]) -> float:
         return figure([one for index in indices for one in groups[names[index]]])
 
+    np, stats = _libraries()
     found = stats.bootstrap(
         (np.arange(len(names)),),
         of_drawn,
@@ -102,7 +103,7 @@ def ratio(observations: Sequence[tuple[float, ...]]) -> float:
 
 
 def compare(
-    first: Mapping[str, float], second: Mapping[str, float], group_of: Callable[[str], Hashable], seed: int = 0
+    first: Mapping[str, float], second: Mapping[str, float], group_of: Callable[[str], str], seed: int = 0
 ) -> Difference:
     """The difference of two arms on the cases that both have, with a permutation test by signs of whole groups.
 
@@ -117,7 +118,7 @@ def compare(
     """
     cases = [case for case in first if case in second]
     differences = [first[case] - second[case] for case in cases]
-    groups: defaultdict[Hashable, list[tuple[float, ...]]] = defaultdict(list)
+    groups: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
     for case, difference in zip(cases, differences, strict=True):
         groups[group_of(case)].append((difference,))
     interval = bootstrap(groups, mean, seed)
@@ -131,6 +132,9 @@ def _by_signs(sums: Sequence[float], seed: int) -> float:
 
     All ways are gone through where there are few, else some are drawn.
     """
+    if len(sums) == 1:
+        return 1.0  # the other sign is as far from zero
+    np, stats = _libraries()
     found = stats.permutation_test(
         (np.asarray(sums),),
         lambda signed: float(np.sum(signed)),
@@ -140,3 +144,18 @@ def _by_signs(sums: Sequence[float], seed: int) -> float:
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
+
+
+def _libraries() -> tuple[ModuleType, ModuleType]:
+    """NumPy and SciPy's statistics.
+
+    Raises:
+        UsageError: They are not installed.
+    """
+    try:
+        import numpy as np  # noqa: PLC0415 - an extra
+        from scipy import stats  # noqa: PLC0415
+    except ImportError as error:
+        msg = "figures with intervals need SciPy: pip install 'llm-testgen[bench]'"
+        raise UsageError(msg) from error
+    return np, stats

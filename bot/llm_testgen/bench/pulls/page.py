@@ -22,9 +22,9 @@ comments where it asks for these first).
 - *share of missing lines*, *cases fully covered*: with 95 % confidence intervals by bootstrap over projects.
 - *the authors' own tests*: the newer release's tests, on the same lines.
 - *diff coverage*: of the whole change, without and with the arm's tests of these methods.
-- *tests*: those that are kept; *mutants killed*: small faults in the covered lines, up to ten a test, that one notices.
-- *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the signs
-  of projects; a star where it is under 0.05. None is corrected for the number of comparisons.
+- *tests*: those that are kept; *mutants killed*: of small faults in the covered lines those noticed.
+- *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the
+  signs of projects; a star where it is under 0.05. None is corrected for the number of comparisons.
 - Replies are drawn once, with a fixed seed, so that another draw would give other figures: the intervals speak of other
   cases, not of other draws.
 """
@@ -74,7 +74,9 @@ def _tables(tables: Sequence[Table]) -> Iterator[str]:
 def _cases(found: Found, options: PullOptions) -> str:
     names = {result.case: result.project for one in found.series for result in one.results}
     projects = sorted(set(names.values()))
-    methods = {(result.case, method.target) for one in found.series for result in one.results for method in result.methods}
+    methods = {
+        (result.case, method.target) for one in found.series for result in one.results for method in result.methods
+    }
     return (
         f"{len(names)} cases of {len(projects)} projects ({', '.join(projects)}), {len(methods)} methods; seed"
         f" {options.seed}."

@@ -67,7 +67,9 @@ def _panel(axes: Axes, series: Sequence[Series], intervals: Sequence[Interval | 
     on_scale = all(one.arm.x is not None for one in series)
     for number, model in enumerate(models):
         drawn = [
-            (one, found) for one, found in zip(series, intervals, strict=True) if one.model == model and found is not None
+            (one, found)
+            for one, found in zip(series, intervals, strict=True)
+            if one.model == model and found is not None
         ]
         places = [
             one.arm.x if on_scale and one.arm.x is not None else ways.index(one.label) + _offset(number, len(models))

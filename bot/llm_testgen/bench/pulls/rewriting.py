@@ -56,4 +56,3 @@ def _comments(source: str) -> list[tuple[int, int]]:
     except (tokenize.TokenError, SyntaxError):
         return []
     return [(token.start[0] - before, token.start[1]) for token in tokens if token.type == tokenize.COMMENT]
-

@@ -119,9 +119,7 @@ def chosen_cases(options: PullOptions) -> tuple[Case, ...]:
     return tuple(in_turn[: options.most])
 
 
-async def run_pulls(
-    options: PullOptions, arms: Sequence[Arm], environ: Mapping[str, str], console: Console
-) -> Found:
+async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[str, str], console: Console) -> Found:
     """Find what is not known yet of some arms, and what can be compared then.
 
     Raises:

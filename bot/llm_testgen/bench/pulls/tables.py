@@ -74,7 +74,9 @@ def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequenc
     for model in models:
         by_arm = {arm.key: by_case([one for one in known if (one.arm, one.model) == (arm.key, model)]) for arm in arms}
         there = [arm for arm in arms if by_arm[arm.key]]
-        shared = [case for case in by_arm[there[0].key] if all(case in by_arm[arm.key] for arm in there)] if there else []
+        shared = (
+            [case for case in by_arm[there[0].key] if all(case in by_arm[arm.key] for arm in there)] if there else []
+        )
         found += [Series(arm, model, tuple(by_arm[arm.key][case] for case in shared)) for arm in there if shared]
     return tuple(found)
 
@@ -136,7 +138,16 @@ def funnel_table(series: Sequence[Series]) -> Table:
 
 def cost_table(series: Sequence[Series]) -> Table:
     """What each arm costs."""
-    headings = ("arm", "model", "tokens in", "tokens out", "model s", "CPU s of tests", "CPU s / case", "judging s / case")
+    headings = (
+        "arm",
+        "model",
+        "tokens in",
+        "tokens out",
+        "model s",
+        "CPU s of tests",
+        "CPU s / case",
+        "judging s / case",
+    )
     rows = []
     for one in series:
         figures, count = together(one.results), len(one.results)

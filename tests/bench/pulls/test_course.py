@@ -1,0 +1,224 @@
+"""Two tiny cases with recorded replies through two arms: no network, no model."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from llm_testgen.bench.cases import HUMAN, Case, Split
+from llm_testgen.bench.changes import PinnedRelease
+from llm_testgen.bench.cli import bench
+from llm_testgen.bench.pulls import course, recorded, run
+from llm_testgen.bench.pulls.arms import FIRST, PLAIN
+from llm_testgen.bench.pulls.run import REPLIES, RESULTS, PullOptions, run_pulls
+from llm_testgen.edges.gitwrite import add_branch, create_repository
+from llm_testgen.errors import ProjectError
+from llm_testgen.records import Reply, Usage
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU time is read from /proc")
+
+OLD = {
+    "tiny/__init__.py": b"",
+    "tiny/more.py": b"def sign(value):\n    return 1 if value else 0\n",
+    "tests/test_more.py": b"from tiny.more import sign\n\n\ndef test_zero():\n    assert sign(0) == 0\n",
+}
+HEAD = OLD | {
+    "tiny/more.py": b"""\
+def sign(value):
+    if value > 0:
+        return 1
+    if value < 0:
+        kind = "minus"
+        return -len(kind) // 5
+    return 0
+"""
+}
+WHOLE = HEAD | {"tests/test_more.py": OLD["tests/test_more.py"] + b"\n\ndef test_one():\n    assert sign(5) == 1\n"}
+REPLY = """\
+```python
+import pytest
+
+from tiny.more import sign
+
+
+def test_positive():
+    assert sign(3) == 1
+
+
+def test_negative():
+    assert sign(-3) == -2
+```
+"""
+
+
+def case(name):
+    old, new = (PinnedRelease(name=name, version=version, sha256="0" * 64) for version in ("1.0", "1.1"))
+    return Case(
+        name=f"{name}-1.1", old=old, new=new, library="tiny/", split=Split.TEST, held_back=("tests/test_more.py",)
+    )
+
+
+CASES = (case("broken"), case("tiny"))
+
+
+class Live:
+    """A model that always answers the same, and counts."""
+
+    concurrency = 1
+    shares_cores = True
+
+    def __init__(self, name):
+        self.name = name
+        self.asked = 0
+
+    async def reply(self, prompt, sampling):
+        self.asked += 1
+        return Reply(prompt, REPLY, self.name, Usage(100, 50, 1.0), truncated=False)
+
+    async def close(self):
+        """Nothing is open."""
+
+
+@dataclass
+class Bench:
+    home: Path
+    live: Live
+
+    def options(self, **more):
+        return PullOptions(out=self.home / "out", work=self.home / "work", workers=2, models=("m",), **more)
+
+    def find(self, **more):
+        console = Console(file=io.StringIO(), width=80)
+        return asyncio.run(run_pulls(self.options(**more), (FIRST, PLAIN), os.environ, console))
+
+
+@pytest.fixture(scope="module")
+def patched(tmp_path_factory):
+    """The cases, and a model in place of a real one."""
+    home = tmp_path_factory.mktemp("pulls")
+    create_repository(home / "tiny-1.1", {"1.0": OLD, "1.1": HEAD})
+    add_branch(home / "tiny-1.1", HUMAN, "tests of 1.1", WHOLE)
+    live = Live("m")
+
+    def repository(_workshop, wanted, _python):
+        if wanted.project == "broken":
+            msg = "broken 1.1 cannot be had"
+            raise ProjectError(msg)
+        return home / "tiny-1.1"
+
+    async def open_live(_choice, _environ):
+        return live
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recorded, "RECORDED", home / "none")
+        patch.setattr(run, "known_cases", lambda: CASES)
+        patch.setattr(run, "open_live", open_live)
+        patch.setattr(course, "case_repository", repository)
+        patch.setattr(run.Workshop, "environment", lambda *_: Path(sys.executable))
+        yield Bench(home, live)
+
+
+@pytest.fixture(scope="module")
+def found(patched):
+    return patched.find(ask=True)
+
+
+def test_each_arm_is_tried_and_a_case_that_cannot_be_had_does_not_stop_the_rest(found):
+    ours, plain = found.series
+    assert [one.arm.key for one in found.series] == ["ours-first", "plain"]
+    # The file of the plain reply has a wrong expected value, so all of it is lost; ours takes the value from a run.
+    assert (ours.results[0].figures.lines, plain.results[0].figures.lines) == (3, 0)
+    assert ours.results[0].funnel.candidates == 2
+    about = ours.results[0].about
+    assert (about.changed, about.before, about.missing, about.human_missing) == (6, 3, 3, 1)
+    (method,) = ours.results[0].methods
+    assert (method.target, method.missing, method.gained, method.human) == ("tiny/more.py::sign", 3, 3, 1)
+    assert found.progress.failed == {"broken-1.1": "broken 1.1 cannot be had"}
+    assert (found.progress.total, found.progress.done) == (4, 2)
+
+
+def test_what_is_known_is_not_found_again(found, patched):
+    asked = patched.live.asked
+    again = patched.find(ask=True)
+    assert (again.progress.known, again.progress.done) == (2, 0)
+    assert again.series == found.series
+    assert patched.live.asked == asked == 2
+
+
+@pytest.mark.usefixtures("found")
+def test_without_its_results_a_run_is_repeated_from_recorded_replies_alone(patched):
+    results = patched.home / "out" / RESULTS
+    kept = results.read_bytes()
+    results.unlink()
+    again = patched.find()
+    assert [one.results[0].figures.lines for one in again.series] == [3, 0]
+    assert patched.live.asked == 2
+    results.write_bytes(kept)
+
+
+@pytest.mark.usefixtures("found")
+def test_what_has_no_recorded_reply_is_said_and_not_counted(patched):
+    replies = patched.home / "out" / REPLIES
+    kept, results = replies.read_bytes(), (patched.home / "out" / RESULTS).read_bytes()
+    replies.unlink()
+    (patched.home / "out" / RESULTS).unlink()
+    nothing = patched.find()
+    assert nothing.series == ()
+    assert any("4 of 4 results are not there" in line for line in run.remarks(nothing))
+    replies.write_bytes(kept)
+    (patched.home / "out" / RESULTS).write_bytes(results)
+
+
+@pytest.mark.usefixtures("found")
+def test_the_command_prints_tables_and_writes_a_page_a_plot_and_a_recording(patched):
+    page, plots, packed = (patched.home / name for name in ("page.md", "plots", "replies.gz"))
+    arguments = ["--out", patched.home / "out", "--work", patched.home / "work", "--model", "m", "--workers", "2"]
+    arguments += ["--markdown", page, "--plots", plots, "--pack", packed, "--arm", "ours-first", "--arm", "plain"]
+    result = CliRunner().invoke(bench, ["pull-requests", *map(str, arguments)])
+    assert result.exit_code == 1, result.output
+    assert "What each arm brings" in result.output
+    assert "broken-1.1 could not be worked on: broken 1.1 cannot be had" in result.output
+    text = page.read_text()
+    assert "| the authors' own tests | - | 1 | 1/3 | 33 % |" in text
+    assert "1 cases of 1 projects (tiny), 1 methods" in text
+    assert str(patched.home) not in text
+    assert {path.name for path in plots.iterdir()} == {"pull-requests.png", "pull-requests.svg"}
+    assert packed.read_bytes().startswith(b"\x1f\x8b")
+
+
+@pytest.mark.usefixtures("found")
+def test_an_experiment_shares_the_replies_to_prompts_that_are_the_same(patched):
+    arguments = ["--out", patched.home / "out", "--work", patched.home / "work", "--model", "m", "--cases", "tiny"]
+    result = CliRunner().invoke(bench, ["temperature", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    # At temperature 0 it is the first prompt of the main arm.
+    assert "5 of 6 results are not there: their prompts have no recorded reply; --ask asks the model" in " ".join(
+        result.output.split()
+    )
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cases", "unknown"], "there is no case unknown"),
+        (["--markdown", "nowhere/page.md"], "pass --markdown a file"),
+        (["--pack", "."], "pass --pack a file"),
+        (["--plots", "file"], "pass --plots a folder"),
+        (["--out", "file/out"], "pass another --out"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_made(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    result = CliRunner().invoke(bench, ["pull-requests", *arguments])
+    assert message in str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

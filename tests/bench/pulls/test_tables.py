@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from tests.bench.pulls.made import result
+
+from llm_testgen.bench.pulls.arms import OURS, PLAIN, TEMPERATURE
+from llm_testgen.bench.pulls.estimates import Interval
+from llm_testgen.bench.pulls.tables import (
+    Table,
+    cost_table,
+    difference_table,
+    experiment_table,
+    funnel_table,
+    human_row,
+    main_table,
+    markdown,
+    percent,
+    points,
+    series_of,
+)
+
+RESULTS = [
+    *(result(OURS, f"{project}-1.0", lines=3) for project in "abcdefgh"),
+    *(result(PLAIN, f"{project}-1.0", lines=1) for project in "abcdefgh"),
+]
+SERIES = series_of(RESULTS, (OURS, PLAIN), ("m",))
+
+
+def row(table: Table, label: str) -> dict[str, str]:
+    return next(dict(zip(table.headings, cells, strict=True)) for cells in table.rows if cells[0] == label)
+
+
+def test_arms_are_compared_on_the_cases_that_all_of_them_have():
+    results = [*RESULTS, result(OURS, "z-1.0"), result(OURS, "z-1.0", model="n")]
+    series = series_of(results, (OURS, PLAIN), ("m", "n"))
+    assert [(one.arm.key, one.model, len(one.results)) for one in series] == [
+        ("ours", "m", 8),
+        ("plain", "m", 8),
+        ("ours", "n", 1),
+    ]
+    assert "z-1.0" not in {one.case for one in series[0].results}
+
+
+def test_results_of_another_form_of_an_arm_do_not_count():
+    old = result(OURS).model_copy(update={"form": "an older one"})
+    assert series_of([old], (OURS,), ("m",)) == ()
+
+
+def test_the_main_table_says_what_each_arm_brings():
+    table = main_table(SERIES)
+    ours = row(table, OURS.label)
+    assert (ours["cases"], ours["lines"], ours["tests"], ours["mutants killed"]) == ("8", "24/32", "24", "24/40")
+    assert ours["share of missing lines"] == "75 % (75 to 75)"
+    assert ours["diff coverage"] == "60.0 → 90.0 %"
+    assert ours["lines / 1,000 tokens"] == "3.00"
+    human = dict(zip(table.headings, human_row(SERIES[0].results), strict=True))
+    assert (human["lines"], human["share of missing lines"], human["cases fully covered"]) == ("24/32", "75 %", "0 %")
+
+
+def test_a_difference_stands_with_how_sure_it_is():
+    (cells,) = difference_table(SERIES).rows
+    assert cells == (PLAIN.label, "m", OURS.label, "8", "-50.0 (-50.0 to -50.0)", "0 / 8", "0.008 *")
+
+
+def test_funnel_and_costs_are_sums():
+    assert row(funnel_table(SERIES), OURS.label)["passed"] == "24"
+    assert row(funnel_table(SERIES), OURS.label)["passing"] == "50 % (50 to 50)"
+    costs = row(cost_table(SERIES), PLAIN.label)
+    assert (costs["tokens out"], costs["CPU s of tests"], costs["CPU s / case"]) == ("3,200", "12", "1.50")
+
+
+def test_an_experiment_stands_by_what_it_changes():
+    results = [
+        result(arm, f"{project}-1.0", passed=number) for number, arm in enumerate(TEMPERATURE) for project in "ab"
+    ]
+    table = experiment_table("Tests by temperature", series_of(results, TEMPERATURE, ("m",)))
+    assert [cells[0] for cells in table.rows] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
+    assert [cells[4].split()[0] for cells in table.rows] == ["0", "17", "33", "50", "67", "83"]
+
+
+@pytest.mark.parametrize(
+    ("interval", "shown", "difference"),
+    [
+        (None, "-", None),
+        (Interval(0.5, float("-inf"), float("inf")), "50 %", "+50.0"),
+        (Interval(0.125, 0.0, 0.5), "12 % (0 to 50)", "+12.5 (+0.0 to +50.0)"),
+    ],
+)
+def test_what_is_not_known_is_not_made_up(interval, shown, difference):
+    assert percent(interval) == shown
+    assert difference is None or points(interval) == difference
+
+
+def test_a_table_in_markdown_keeps_its_columns():
+    table = Table("T", ("a", "b"), [("x | y", "1")])
+    assert list(markdown(table)) == ["| a | b |", "|---|---:|", r"| x \| y | 1 |"]
