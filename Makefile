@@ -78,7 +78,7 @@ bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and
 
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
-	@$(LOCK) --extra local --extra evolve --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
+	@$(LOCK) --extra local --extra bench --extra evolve --group dev -o requirements/dev.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra local --group build -c requirements/dev.txt -o requirements/local.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra bench --group build -c requirements/dev.txt -o requirements/bench.txt $(ARGS) pyproject.toml
 	@$(LOCK) --extra evolve --group build -c requirements/dev.txt -o requirements/evolve.txt $(ARGS) pyproject.toml
