@@ -14,7 +14,7 @@ from llm_testgen.edges import embedded
 from llm_testgen.edges.embedded import EmbeddedModel, Serving, physical_cores
 from llm_testgen.edges.models import Sampling
 from llm_testgen.edges.weights import cache_folder, ensure, find
-from llm_testgen.errors import ModelError
+from llm_testgen.errors import ModelError, UsageError
 
 SAMPLING = Sampling(0.0, 1, 48)
 
@@ -221,3 +221,15 @@ def test_the_real_server_ends_with_a_parent_that_is_killed(tiny):
         parent.kill()
         parent.wait()
     assert gone_within(pid, 5)
+
+
+@pytest.mark.parametrize(("said", "threads"), [(None, None), ("", None), ("3", 3), (" 1 ", 1)])
+def test_threads_are_as_many_as_the_environment_says(said, threads):
+    environ = {} if said is None else {"LLM_TESTGEN_THREADS": said}
+    assert Serving.by(environ) == Serving(threads=threads)
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5", "99999", "²"])
+def test_what_is_no_number_of_threads_is_refused(said):
+    with pytest.raises(UsageError, match="make it a number of threads"):
+        Serving.by({"LLM_TESTGEN_THREADS": said})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llm_testgen.edges import weights
-from llm_testgen.edges.embedded import EmbeddedModel
+from llm_testgen.edges.embedded import EmbeddedModel, Serving
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.errors import UsageError
 
@@ -44,4 +44,4 @@ async def open_live(choice: ModelChoice, environ: Mapping[str, str]) -> Model:
         raise UsageError(msg)
     path = await asyncio.to_thread(weights.ensure, chosen, weights.cache_folder(environ), lambda *_: None)
     env = {name: environ[name] for name in _FOR_SERVER if name in environ}
-    return await EmbeddedModel.start(path, name=chosen.name, env=env)
+    return await EmbeddedModel.start(path, name=chosen.name, env=env, serving=Serving.by(environ))

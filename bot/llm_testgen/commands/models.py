@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from llm_testgen.edges import weights
-from llm_testgen.edges.embedded import EmbeddedModel
+from llm_testgen.edges.embedded import EmbeddedModel, Serving
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.edges.replay import Recorder, ReplayModel
 from llm_testgen.errors import UsageError
@@ -109,7 +109,7 @@ async def _open(options: ModelOptions, environ: Mapping[str, str], progress: wei
     if embedded is not None:
         path = await asyncio.to_thread(weights.ensure, embedded, weights.cache_folder(environ), progress)
         env = {name: environ[name] for name in _FOR_SERVER if name in environ}
-        return await EmbeddedModel.start(path, name=embedded.name, env=env)
+        return await EmbeddedModel.start(path, name=embedded.name, env=env, serving=Serving.by(environ))
     return HubModel(Service(options.model or "", key=_hub_token(options.model or "", environ)))
 
 

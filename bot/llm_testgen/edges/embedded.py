@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import IO
 
 from llm_testgen.edges.models import HubModel, Patience, Sampling, Service
-from llm_testgen.errors import ModelError
+from llm_testgen.errors import ModelError, UsageError
 from llm_testgen.records import Prompt, Reply
 
 _SCRIPT = Path(__file__).with_name("llama_server.py")
 _ENGINE = "xllamacpp"
 _TAIL = 4096
 _GRACE = 5.0  # seconds that the server has to end by itself
+
+THREADS = "LLM_TESTGEN_THREADS"
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,24 @@ class Serving:
     threads: int | None = None
     startup_timeout: float = 180.0
     reply_timeout: float = 900.0
+
+    @classmethod
+    def by(cls, environ: Mapping[str, str]) -> Serving:
+        """As the environment says: ``LLM_TESTGEN_THREADS`` threads.
+
+        Threads that have to wait for a core hold up the others, which spin meanwhile: of two threads on two cores of
+        which something else keeps one busy comes a sixth of the tokens a second that one thread gives.
+
+        Raises:
+            UsageError: That is no number of threads.
+        """
+        said = environ.get(THREADS, "").strip()
+        if not said:
+            return cls()
+        if not (said.isascii() and said.isdecimal() and 0 < int(said) <= _MOST_THREADS):
+            msg = f"{THREADS} is {said!r}: make it a number of threads from 1 to {_MOST_THREADS}, or unset it"
+            raise UsageError(msg)
+        return cls(threads=int(said))
 
 
 class EmbeddedModel:
