@@ -65,6 +65,11 @@ bench-chain: $(VENV)/.base.stamp ## Judge recorded replies with each part of the
 	@mkdir -p docs
 	@$(BIN)/llm-testgen bench chain --markdown docs/chain.md $(ARGS)
 
+.PHONY: bench-index
+bench-index: $(VENV)/.base.stamp ## Time the project index, and compare its calls with those really made (ARGS="--json FILE")
+	@mkdir -p docs
+	@$(BIN)/llm-testgen bench index --markdown docs/index.md $(ARGS)
+
 .PHONY: bench-pull-requests
 bench-pull-requests: $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
 	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)

@@ -13,6 +13,7 @@ from llm_testgen.paths import is_python, is_test
 from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, HunksByPath, LinesByPath, SuiteRun
 from llm_testgen.runner.base import Runner
 
+CUT = "the project's tests did not run to the end"
 _LONGEST = 160
 
 
@@ -109,7 +110,7 @@ def _with_recorded(analysed: CoverageByPath, recorded: Mapping[str, RecordedCove
 
 def _notes(suite: SuiteRun) -> Iterable[str]:
     if suite.problem:
-        yield f"the project's tests did not run to the end ({suite.problem}); what they did not reach is uncovered"
+        yield f"{CUT} ({suite.problem}); what they did not reach is uncovered"
     elif suite.failed:
         first = suite.failures[0] if suite.failures else None
         cause = f", first {first.kind}: {_line(first.message)}" if first else ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from llm_testgen.baseline import Baseline, measured_paths, run_baseline
@@ -26,6 +27,9 @@ from llm_testgen.stages.diff import changed_methods
 MOST_TARGETS = 5
 _LEAST = 2  # lines that are not covered: one alone is rarely more than another wording
 _KINDS = frozenset({MethodKind.FUNCTION, MethodKind.METHOD})
+_LIMITS = Limits()
+
+Choice = Callable[[Change, Baseline], tuple[ChangedMethod, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,45 +71,62 @@ class Ground:
     runner: WarmRunner
     notes: tuple[str, ...]
 
-    def missing(self) -> LinesByPath:
-        """Changed lines of the targets that no existing test executes."""
+    def missing(self, targets: Iterable[ChangedMethod] | None = None) -> LinesByPath:
+        """Changed lines that no existing test executes, of all targets or of those."""
         wanted: defaultdict[str, Lines] = defaultdict(frozenset)
-        for target in self.targets:
+        for target in self.targets if targets is None else targets:
             wanted[target.path] |= target.lines
         return {path: lines & wanted[path] for path, lines in self.baseline.missing().items() if lines & wanted[path]}
 
 
+def open_ground(
+    bench: BenchChange, folder: Path, machine: Machine, index_file: Path
+) -> AbstractAsyncContextManager[Ground]:
+    """Make a change ready, with the targets that are pinned or that are its first; see `make_ready`."""
+    return make_ready(bench.name, folder, machine, index_file, partial(choose_targets, bench))
+
+
 @asynccontextmanager
-async def open_ground(bench: BenchChange, folder: Path, machine: Machine, index_file: Path) -> AsyncIterator[Ground]:
+async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
+    name: str, folder: Path, machine: Machine, index_file: Path, choose: Choice, *, limits: Limits = _LIMITS
+) -> AsyncIterator[Ground]:
     """Make a change ready; everything that was started for it ends with the context.
 
     Args:
-        bench: Which change.
-        folder: Its repository, whose last two commits are the change.
+        name: What it is called.
+        folder: Its repository, whose last two commits on ``main`` are the change.
         machine: What candidates run with.
         index_file: Where the index is kept.
+        choose: Tells the targets among the changed methods.
+        limits: What one run may take.
 
     Raises:
         ProjectError: The project's tests cannot be run here, or a wanted target is not in the change.
     """
     repository = Repository.open(folder)
     revisions = repository.merge_base(BASE, HEAD)
-    change = changed_methods(revisions.base, revisions.head, repository.changes(revisions.base, revisions.head))
+    change = whole_change(repository)
     snapshot = repository.snapshot(revisions.head)
     async with AsyncExitStack() as stack:
         index = stack.enter_context(Index.open(index_file))
         index.update(snapshot)
         cold = ColdRunner(
-            _project(change, snapshot, index), machine.interpreter, machine.confinement, Limits(), machine.environ
+            describe(change, snapshot, index), machine.interpreter, machine.confinement, limits, machine.environ
         )
         runner = WarmRunner(cold, machine.workers)
         stack.push_async_callback(runner.close)
         coverage, notes = await run_baseline(runner)
         hunks = repository.hunks(revisions.base, revisions.head)
         baseline = Baseline(change.changed_lines, coverage, hunks)
-        targets = choose_targets(bench, change, baseline)
+        targets = choose(change, baseline)
         knowledge = ProjectKnowledge(index, snapshot, None)
-        yield Ground(bench.name, replace(change, targets=targets), targets, baseline, knowledge, runner, notes)
+        yield Ground(name, replace(change, targets=targets), targets, baseline, knowledge, runner, notes)
+
+
+def whole_change(repository: Repository) -> Change:
+    """What the last two commits on ``main`` differ in, with all of its methods."""
+    base, head = repository.merge_base(BASE, HEAD)
+    return changed_methods(base, head, repository.changes(base, head))
 
 
 def choose_targets(bench: BenchChange, change: Change, baseline: Baseline) -> tuple[ChangedMethod, ...]:
@@ -114,12 +135,9 @@ def choose_targets(bench: BenchChange, change: Change, baseline: Baseline) -> tu
     Raises:
         ProjectError: A pinned one is not in the change, or the existing tests execute all of it.
     """
-    missing = baseline.missing()
-    left = {target.id: missing.get(target.path, frozenset()) & target.lines for target in change.targets}
-    by_id = {target.id: target for target in change.targets if left[target.id]}
     if not bench.targets:
-        found = [target for target in by_id.values() if _is_usual(target, bench) and len(left[target.id]) >= _LEAST]
-        return tuple(found[:MOST_TARGETS])
+        return usual_targets(bench.library, change, baseline)[:MOST_TARGETS]
+    by_id = {target.id: target for target in change.targets if _left(target, baseline.missing())}
     if unknown := [one for one in bench.targets if one not in by_id]:
         msg = (
             f"nothing of {unknown[0]} in {bench.name} is left to cover here: pass another --python, or other --changes"
@@ -128,11 +146,31 @@ def choose_targets(bench: BenchChange, change: Change, baseline: Baseline) -> tu
     return tuple(by_id[one] for one in bench.targets)
 
 
-def _is_usual(target: ChangedMethod, bench: BenchChange) -> bool:
-    return target.method.kind in _KINDS and target.path.startswith(bench.library) and is_imported(target.path)
+def usual_targets(library: str, change: Change, baseline: Baseline) -> tuple[ChangedMethod, ...]:
+    """Functions and methods of the library, in path and line order, of which the existing tests leave enough lines.
+
+    Args:
+        library: How the paths of its code begin.
+        change: What differs.
+        baseline: What the existing tests execute.
+    """
+    missing = baseline.missing()
+    return tuple(
+        target
+        for target in change.targets
+        if target.method.kind in _KINDS
+        and target.path.startswith(library)
+        and is_imported(target.path)
+        and len(_left(target, missing)) >= _LEAST
+    )
 
 
-def _project(change: Change, snapshot: Snapshot, index: Index) -> Project:
+def _left(target: ChangedMethod, missing: LinesByPath) -> Lines:
+    return missing.get(target.path, frozenset()) & target.lines
+
+
+def describe(change: Change, snapshot: Snapshot, index: Index) -> Project:
+    """What a runner needs to know of a tree that holds the changed code."""
     measured = measured_paths(change)
     return Project(
         snapshot=snapshot,

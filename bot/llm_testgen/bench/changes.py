@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from llm_testgen.bench.environments import Workshop, fetch_source
-from llm_testgen.edges.gitwrite import create_repository
+from llm_testgen.bench.environments import Workshop
+from llm_testgen.edges.gitwrite import add_branch, create_repository
 from llm_testgen.errors import UsageError
 from llm_testgen.paths import is_inside, is_test
 
@@ -76,30 +77,45 @@ def choose_changes(names: tuple[str, ...], known: tuple[BenchChange, ...]) -> tu
     return tuple(by_name[name] for name in dict.fromkeys(names or by_name))
 
 
-def change_repository(workshop: Workshop, change: BenchChange, python: Path) -> Path:
+class ReleasePair(Protocol):
+    """Two releases of a project, and what the change between them is called."""
+
+    @property
+    def name(self) -> str:
+        """The change's name."""
+
+    @property
+    def old(self) -> PinnedRelease:
+        """The release that it begins with."""
+
+    @property
+    def new(self) -> PinnedRelease:
+        """The release whose code is at head."""
+
+
+def change_repository(workshop: Workshop, change: ReleasePair, python: Path, human: str = "") -> Path:
     """A git repository of two commits: the old release, and the new one's code with the old one's tests.
 
     Args:
         workshop: Where it is kept.
         change: What to fetch.
         python: An interpreter that has pip.
+        human: A branch for a third commit, the whole new release; empty for none.
 
     Raises:
         ProjectError: A release cannot be had, or is not the one that was pinned.
     """
-    folder = workshop.folder / f"change-{change.name}-{change.old.sha256[:8]}-{change.new.sha256[:8]}"
+    kind = "case" if human else "change"
+    folder = workshop.folder / f"{kind}-{change.name}-{change.old.sha256[:8]}-{change.new.sha256[:8]}"
     with FileLock(workshop.folder / f".{folder.name}.lock"):
         if not folder.exists():
+            old, new = (_within_git(workshop.source(release, python)) for release in (change.old, change.new))
+            first, second = (f"{release.name} {release.version}" for release in (change.old, change.new))
             with tempfile.TemporaryDirectory(dir=workshop.folder, prefix="fetch-") as scratch:
-                trees = []
-                for release in (change.old, change.new):
-                    place = Path(scratch, release.version)
-                    place.mkdir()
-                    trees.append(_within_git(fetch_source(release, python, place)))
                 whole = Path(scratch, "repository")
-                old, new = trees
-                names = [f"{release.name} {release.version}" for release in (change.old, change.new)]
-                create_repository(whole, {names[0]: old, names[1]: before_its_tests(old, new)})
+                create_repository(whole, {first: old, second: before_its_tests(old, new)})
+                if human:
+                    add_branch(whole, human, f"{second} with its tests", new)
                 whole.rename(folder)
     return folder
 

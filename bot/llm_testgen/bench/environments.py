@@ -87,13 +87,30 @@ class Workshop:
         folder = self.folder / f"{project.name}-{project.version}-{project.sha256[:12]}"
         with FileLock(self.folder / f".{folder.name}.lock"):
             if not folder.exists():
+                files = self.source(project, python)
                 with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
-                    files = fetch_source(project, python, Path(scratch))
                     whole = Path(scratch, "repository")
                     message = f"{project.name} {project.version}"
                     create_repository(whole, {message: files})
                     whole.rename(folder)
         return folder
+
+    def source(self, release: Release, python: Path) -> dict[str, bytes]:
+        """The files of a release, as path → bytes; its source distribution is kept, for the next change that meets it.
+
+        Args:
+            release: What to fetch.
+            python: An interpreter that has pip.
+
+        Raises:
+            ProjectError: It cannot be had, or is not the one that was pinned.
+        """
+        archive = self.folder / f"source-{release.name}-{release.version}-{release.sha256[:12]}.tar.gz"
+        with FileLock(self.folder / f".{archive.name}.lock"):
+            if not archive.exists():
+                with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
+                    _download(release, python, Path(scratch)).rename(archive)
+        return _unpack(archive)
 
 
 class Release(Protocol):

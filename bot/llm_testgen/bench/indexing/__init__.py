@@ -1,0 +1,1 @@
+"""Experiments about the project index: what it costs, and how well it knows which method calls which."""

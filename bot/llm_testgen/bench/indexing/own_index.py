@@ -1,0 +1,45 @@
+"""Our index in a process of its own, to be measured: ``python -m llm_testgen.bench.indexing.own_index REQUEST RESULT``.
+
+Both are files of JSON: ``{"root": folder, "files": [[path below it, blob id]], "database": file, "changed": null or
+[path, blob id, text], "graph": whether to make the call graph instead of an update}`` → as `guest_parse`.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from llm_testgen.index import Index
+from llm_testgen.records import Snapshot, TreeFile
+
+
+def main() -> None:
+    """Measure."""
+    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    snapshot = _snapshot(Path(request["root"]), request["files"], request["changed"])
+    cpu, started = time.process_time(), time.monotonic()
+    with Index.open(Path(request["database"])) as index:
+        if request["graph"]:
+            definitions = len(index.call_graph())
+        else:
+            stats = index.update(snapshot)
+            definitions = stats.classes + stats.methods
+    result = {"cpu": time.process_time() - cpu, "seconds": time.monotonic() - started}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    unit = 1 if sys.platform == "darwin" else 1024
+    result |= {"peak": usage.ru_maxrss * unit, "definitions": definitions}
+    Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _snapshot(root: Path, files: list[tuple[str, str]], changed: list[str] | None) -> Snapshot:
+    new = {changed[0]: changed[2].encode("utf-8")} if changed else {}
+    blobs = dict(files) | ({changed[0]: changed[1]} if changed else {})
+    tree = tuple(TreeFile(path, blob) for path, blob in sorted(blobs.items()))
+    return Snapshot("0" * 40, tree, lambda file: new.get(file.path) or (root / file.path).read_bytes())
+
+
+if __name__ == "__main__":
+    main()

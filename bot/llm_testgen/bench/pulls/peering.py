@@ -1,0 +1,141 @@
+"""Other generators as arms: run on a case with the same model and tokens, and judged as every arm is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from llm_testgen.bench.chain_ground import Ground
+from llm_testgen.bench.chain_ledger import RunStore
+from llm_testgen.bench.chain_report import PartReport, WayFigures
+from llm_testgen.bench.exchanges import Exchanges
+from llm_testgen.bench.judging import Judgement, judge
+from llm_testgen.bench.peer_run import PeerMachine, run_peer
+from llm_testgen.bench.peers import Peer, PeerCase
+from llm_testgen.bench.proxy import Budget, Proxy, Purse, Rules
+from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.edges.completions import CompletionsServer
+from llm_testgen.edges.models import Service
+from llm_testgen.records import LinesByPath
+from llm_testgen.runner.base import Project
+from llm_testgen.runner.interpreter import Interpreter
+
+# An own line of pytest's own options; a project may turn warnings into errors, also those of another tool's plugin.
+_PYTEST = ("-o", "filterwarnings=")
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTools:
+    """What other generators are run with.
+
+    Attributes:
+        peers: How each is started, by the arm's key.
+        exchanges: What models have answered them before.
+        machine: Where they run.
+        service: The address of a model by its name; None to make do with what is recorded.
+    """
+
+    peers: Mapping[str, Peer]
+    exchanges: Exchanges
+    machine: PeerMachine
+    service: Callable[[str], Service] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerResult:
+    """What came of a generator on a case.
+
+    Attributes:
+        figures: As of any arm; tests are those of its files that pass and gain.
+        gained: Changed lines newly covered by tests that pass, in whatever file.
+        unrecorded: Requests that a replay did not know.
+        said: Why it ended early; empty when it ended well.
+        seconds: Wall time of its run and of the judging.
+    """
+
+    figures: WayFigures
+    gained: LinesByPath
+    unrecorded: int
+    said: str
+    seconds: float
+
+
+def peer_case(name: str, ground: Ground, project: Project, interpreter: Interpreter) -> PeerCase:
+    """A case as other generators get it.
+
+    Args:
+        name: Of the case.
+        ground: It, made ready.
+        project: Its tree at head.
+        interpreter: Runs its tests.
+    """
+    present = {file.path for file in project.snapshot.files}
+    found = {target.path: ground.knowledge.surroundings(target).test_path for target in ground.targets}
+    return PeerCase(
+        name=name,
+        snapshot=project.snapshot,
+        targets=ground.targets,
+        test_folder=project.test_folder,
+        source_roots=project.source_roots,
+        python=interpreter.path,
+        test_files={path: test for path, test in found.items() if test in present},
+        pytest_arguments=_PYTEST,
+    )
+
+
+async def try_peer(arm: Arm, model: str, case: PeerCase, ground: Ground, tools: PeerTools, store: RunStore) -> PeerResult:
+    """Run a generator on a case, and judge what it leaves.
+
+    Args:
+        arm: Which one.
+        model: Which model it asks.
+        case: What for.
+        ground: The case, made ready.
+        tools: What it is run with.
+        store: What was run for other arms.
+
+    Raises:
+        ProjectError: It cannot be started.
+    """
+    started = time.monotonic()
+    service = tools.service(model) if tools.service else None
+    proxy = Proxy(Rules(model), tools.exchanges, CompletionsServer(service) if service else None)
+    purse = proxy.open_purse(f"{arm.key}.{case.name}.{model}", Budget(arm.purse * len(case.targets)))
+    run = await run_peer(tools.peers[arm.key], case, proxy, purse, tools.machine)
+    existing = {
+        file.path: case.snapshot.read(file).decode("utf-8", "replace")
+        for file in case.snapshot.files
+        if file.path in run.files
+    }
+    judgement = await judge(run.files, existing, ground, store)
+    said = "" if not (run.failed or run.timed_out) else run.said
+    return PeerResult(
+        figures=_figures(arm, judgement, purse, ground.missing()),
+        gained=judgement.gained,
+        unrecorded=purse.unrecorded,
+        said=said,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _figures(arm: Arm, judgement: Judgement, purse: Purse, missing: LinesByPath) -> WayFigures:
+    gained = judgement.gained
+    accepted = sum(1 for test in judgement.tests if test.passes and test.verdict.gained)
+    return WayFigures(
+        key=arm.key,
+        label=arm.label,
+        replies=purse.replies,
+        outdated=0,
+        unanswered=purse.unrecorded,
+        accepted=accepted,
+        kept=accepted,
+        lines=sum(len(lines & missing.get(path, frozenset())) for path, lines in gained.items()),
+        missing=sum(map(len, missing.values())),
+        killed=len(judgement.killed),
+        tried=len(judgement.tried),
+        tokens_in=purse.usage.tokens_in,
+        tokens_out=purse.usage.tokens_out,
+        model_seconds=purse.usage.seconds,
+        parts=tuple[PartReport, ...](),
+    )
