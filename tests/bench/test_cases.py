@@ -381,7 +381,7 @@ def ground(count=2, covered=frozenset({1})):
     methods = tuple(method(number, frozenset({2, 3})) for number in range(count))
     change = Change("0", "1", methods, (), {"tiny/more.py": frozenset({1, 2, 3})})
     coverage = {"tiny/more.py": FileCoverage(frozenset({1, 2, 3}), covered)}
-    return Ground("tiny-1.1", change, methods, Baseline(change.changed_lines, coverage), None, None, ())
+    return Ground("tiny-1.1", change, methods, Baseline(change.changed_lines, coverage), None, None, None, ())
 
 
 def test_what_makes_a_case_unusable_is_said():

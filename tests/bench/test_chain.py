@@ -201,7 +201,7 @@ def test_pinned_targets_are_taken_as_they_are():
 
 @pytest.mark.parametrize(("recorded", "left"), [(RECORDED, 0), (RECORDED[:1], 1), ((), 1)])
 def test_a_target_without_replies_for_every_row_is_left_out(recorded, left):
-    ground = Ground("tiny", None, (changed("sign"),), None, None, None, ())
+    ground = Ground("tiny", None, (changed("sign"),), None, None, None, None, ())
     found, notes = module._answered(ground, Course(None, Replies(recorded), None, None, print))
     assert len(found.targets) == 1 - left
     assert notes == ((f"{left} targets left out that the recording has no replies about",) if left else ())

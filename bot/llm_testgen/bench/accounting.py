@@ -8,7 +8,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ _PROC = Path("/proc")
 _PARENT = 1
 _TIMES = slice(11, 15)
 _TICKS = os.sysconf("SC_CLK_TCK")
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +48,11 @@ class Finished:
         status: Its exit code; negative for the signal that ended it.
         cost: Its own and that of all descendants that were waited for.
         timed_out: Whether it was ended because it took too long.
-        peak: The most memory that it, or one of these descendants, held at a time, in bytes.
     """
 
     status: int
     cost: Cost
     timed_out: bool
-    peak: int = 0
 
 
 async def execute(
@@ -95,7 +91,7 @@ async def execute(
         _, status, usage = await waiting
         process.returncode = os.waitstatus_to_exitcode(status)
     cost = Cost(usage.ru_utime + usage.ru_stime, time.monotonic() - started)
-    return Finished(process.returncode, cost, timed_out, usage.ru_maxrss * _RSS_UNIT)
+    return Finished(process.returncode, cost, timed_out)
 
 
 def require_accounting() -> None:

@@ -60,6 +60,7 @@ class Ground:
         baseline: What the existing tests execute.
         knowledge: What the index tells.
         runner: Runs candidates on the tree at head.
+        project: What that needs to know of the tree.
         notes: What is odd about it.
     """
 
@@ -69,6 +70,7 @@ class Ground:
     baseline: Baseline
     knowledge: ProjectKnowledge
     runner: WarmRunner
+    project: Project
     notes: tuple[str, ...]
 
     def missing(self, targets: Iterable[ChangedMethod] | None = None) -> LinesByPath:
@@ -110,9 +112,8 @@ async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
     async with AsyncExitStack() as stack:
         index = stack.enter_context(Index.open(index_file))
         index.update(snapshot)
-        cold = ColdRunner(
-            describe(change, snapshot, index), machine.interpreter, machine.confinement, limits, machine.environ
-        )
+        project = describe(change, snapshot, index)
+        cold = ColdRunner(project, machine.interpreter, machine.confinement, limits, machine.environ)
         runner = WarmRunner(cold, machine.workers)
         stack.push_async_callback(runner.close)
         coverage, notes = await run_baseline(runner)
@@ -120,7 +121,7 @@ async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
         baseline = Baseline(change.changed_lines, coverage, hunks)
         targets = choose(change, baseline)
         knowledge = ProjectKnowledge(index, snapshot, None)
-        yield Ground(name, replace(change, targets=targets), targets, baseline, knowledge, runner, notes)
+        yield Ground(name, replace(change, targets=targets), targets, baseline, knowledge, runner, project, notes)
 
 
 def whole_change(repository: Repository) -> Change:

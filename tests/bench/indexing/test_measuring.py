@@ -84,9 +84,19 @@ def test_a_project_without_functions_cannot_be_changed(tmp_path):
 
 
 def test_a_child_that_fails_is_an_error_with_its_last_words(tmp_path):
-    command = [sys.executable, "-c", "raise RuntimeError('not here')"]
-    with pytest.raises(ProjectError, match=r"has failed \(RuntimeError: not here\)"):
+    (tmp_path / "fails.py").write_text("raise RuntimeError('not here')\n")
+    command = [sys.executable, str(tmp_path / "fails.py")]
+    with pytest.raises(ProjectError, match=r"fails.py has failed \(RuntimeError: not here\)"):
         asyncio.run(Children(tmp_path, {}).ask(command, {}))
+
+
+def test_the_peak_is_that_of_the_command_alone(tmp_path):
+    held = bytearray(60 << 20)
+    small = asyncio.run(Children(tmp_path, {}).run([sys.executable, "-I", "-S", "-c", "pass"]))
+    large = asyncio.run(Children(tmp_path, {}).run([sys.executable, "-I", "-S", "-c", "bytearray(100 << 20)"]))
+    assert len(held) > small.peak > 1 << 20
+    assert large.peak > small.peak + (90 << 20)
+    assert large.cpu > 0
 
 
 def test_a_librarys_own_suite_says_which_edges_are_true(tree):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,6 @@ class Answer(BaseModel):
     Attributes:
         cpu: Seconds that its work took, without starting it.
         seconds: Of the wall clock, likewise.
-        peak: The most memory that it held at a time, in bytes.
         definitions: How many it found.
         done: How many files there was time for.
         calls: What it found of calls, as the child defines them.
@@ -33,10 +33,25 @@ class Answer(BaseModel):
 
     cpu: float
     seconds: float
-    peak: int
     definitions: int = 0
     done: int = 0
     calls: tuple[tuple[str, int, str, int], ...] = ()
+
+
+class Took(BaseModel):
+    """What a whole process took.
+
+    Attributes:
+        cpu: Seconds of user and system time, of its children too.
+        seconds: Of the wall clock.
+        peak: The most memory that it held at a time, in bytes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu: float
+    seconds: float
+    peak: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +66,29 @@ class Children:
     home: Path
     environ: Mapping[str, str]
 
-    async def ask(self, command: Sequence[str], request: Mapping[str, object]) -> Answer:
+    async def run(self, command: Sequence[str]) -> Took:
+        """Run a command to its end.
+
+        Raises:
+            ProjectError: It has failed, or taken too long.
+        """
+        took, output = self.home / "took.json", self.home / "output.txt"
+        launch = [sys.executable, "-I", "-S", str(GUESTS / "guest_launch.py"), str(took)]
+        finished = await execute([*launch, *command], self.home, self.environ, output, _SECONDS)
+        if finished.status != 0:
+            said = output.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            name = Path(command[1]).name if len(command) > 1 else command[0]
+            msg = f"{name} has failed ({said[:200]})"
+            raise ProjectError(msg)
+        return Took.model_validate_json(took.read_bytes())
+
+    async def ask(self, command: Sequence[str], request: Mapping[str, object]) -> tuple[Answer, Took]:
         """Start a command with the names of two files behind it, and read the second when it has ended.
 
         Raises:
             ProjectError: It has not done what it should.
         """
-        asked, answered, output = self.home / "request.json", self.home / "result.json", self.home / "output.txt"
+        asked, answered = self.home / "request.json", self.home / "result.json"
         asked.write_text(json.dumps(request), encoding="utf-8")
-        answered.unlink(missing_ok=True)
-        finished = await execute([*command, str(asked), str(answered)], self.home, self.environ, output, _SECONDS)
-        if finished.status != 0 or not answered.exists():
-            said = output.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-            msg = f"{' '.join(command)} has failed ({said[:200]})"
-            raise ProjectError(msg)
-        return Answer.model_validate_json(answered.read_bytes())
+        took = await self.run([*command, str(asked), str(answered)])
+        return Answer.model_validate_json(answered.read_bytes()), took

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -31,8 +30,6 @@ def main() -> None:
     if request["wanted"] == "calls":
         result = _Caller(root, project, request["seconds"]).calls(request["files"])
     result |= {"cpu": time.process_time() - cpu, "seconds": time.monotonic() - started}
-    unit = 1 if sys.platform == "darwin" else 1024
-    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -44,9 +41,9 @@ def _names(request: dict[str, Any], root: Path, project: Any) -> dict[str, int]:
         done += 1
         try:
             names = jedi.Script(path=root / path, project=project).get_names(all_scopes=True, definitions=True)
+            definitions += sum(name.type in {"class", "function"} for name in names)
         except Exception:  # noqa: BLE001, S112 - a file that jedi stumbles over has cost time, and holds nothing
             continue
-        definitions += sum(name.type in {"class", "function"} for name in names)
     return {"done": done, "definitions": definitions}
 
 

@@ -1,14 +1,13 @@
 """The floor of any index of Python files: read each and make its syntax tree.
 
 ``python guest_parse.py REQUEST RESULT``, both files of JSON: ``{"root": folder, "files": [paths below it]}`` →
-``{"cpu": seconds, "seconds": of the wall clock, "peak": bytes, "definitions": how many}``.
+``{"cpu": seconds, "seconds": of the wall clock}``.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import resource
 import sys
 import time
 import warnings
@@ -28,10 +27,8 @@ def main() -> None:
         except (SyntaxError, ValueError, RecursionError):
             continue
     result = {"cpu": time.process_time() - cpu, "seconds": time.monotonic() - started}
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    unit = 1 if sys.platform == "darwin" else 1024
     with open(sys.argv[2], "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump({**result, "peak": usage.ru_maxrss * unit, "definitions": 0}, file)
+        json.dump(result, file)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The uses that pyan3 finds; runs where it is installed: ``python guest_pyan.py REQUEST RESULT``, files of JSON.
 
 ``{"root": folder, "import_path": folder, "files": [paths below the root]}`` → ``{"calls": [[path, line of the caller's
-definition, path, line of the definition]], "cpu", "seconds", "peak"}``.
+definition, path, line of the definition]], "cpu", "seconds"}``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import resource
 import sys
 import time
 from pathlib import Path
@@ -36,8 +35,6 @@ def main() -> None:
         if (caller := _place(source, root)) and (callee := _place(target, root))
     ]
     result = {"calls": calls, "cpu": time.process_time() - cpu, "seconds": time.monotonic() - started}
-    unit = 1 if sys.platform == "darwin" else 1024
-    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
 
 

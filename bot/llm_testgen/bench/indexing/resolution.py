@@ -200,7 +200,7 @@ class _Ground:
             "seconds": self.jedi_seconds,
         }
         try:
-            answer = await children.ask(command, request)
+            answer, _ = await children.ask(command, request)
         except ProjectError as error:
             return ToolScore(key=key, label=label, note=str(error))
         places = ((self.catalogue.at(a, b), self.catalogue.at(c, d), b) for a, b, c, d in answer.calls)

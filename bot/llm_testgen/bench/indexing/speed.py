@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llm_testgen.bench.accounting import execute
-from llm_testgen.bench.indexing.children import GUESTS, Answer, Children
+from llm_testgen.bench.indexing.children import GUESTS, Answer, Children, Took
 from llm_testgen.bench.indexing.libraries import product_files, python_files
 from llm_testgen.bench.indexing.report import COLD, FLOOR, OURS, Sample, SpeedReport, SpeedRow
 from llm_testgen.errors import ProjectError
@@ -18,7 +17,6 @@ from llm_testgen.source import FunctionNode, SourceError, parse
 
 _OWN = "llm_testgen.bench.indexing.own_index"
 _LARGEST = 200_000  # bytes of a file that is changed
-_CTAGS_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size
 
 
-def _row(answer: Answer, **more: object) -> SpeedRow:
-    sample = Sample(cpu=answer.cpu, seconds=answer.seconds, peak=answer.peak)
+def _row(answered: tuple[Answer, Took], **more: object) -> SpeedRow:
+    answer, took = answered
+    sample = Sample(cpu=answer.cpu, seconds=answer.seconds, peak=took.peak)
     row = SpeedRow(key="", label="", rounds=(sample,), definitions=answer.definitions)
     return row.model_copy(update=more)
 
@@ -182,21 +181,16 @@ def _changes(subject: Subject) -> tuple[str, str, str]:
 async def _ctags(subject: Subject, peers: Peers, children: Children) -> SpeedRow:
     if peers.ctags is None:
         return SpeedRow(key="", label="", note=peers.reasons.get("ctags", ""))
-    names, tags, output = children.home / "files.txt", children.home / "tags", children.home / "output.txt"
+    names, tags = children.home / "files.txt", children.home / "tags"
     names.write_text("".join(f"{subject.root / path}\n" for path in subject.files), encoding="utf-8")
     kinds = ["--languages=Python", "--python-kinds=cfm", "--sort=no"]
-    finished = await execute(
-        [str(peers.ctags), *kinds, "-f", str(tags), "-L", str(names)],
-        children.home,
-        children.environ,
-        output,
-        _CTAGS_SECONDS,
-    )
-    if finished.status != 0:
-        return SpeedRow(key="", label="", note=f"ctags ended with {finished.status}")
+    try:
+        took = await children.run([str(peers.ctags), *kinds, "-f", str(tags), "-L", str(names)])
+    except ProjectError as error:
+        return SpeedRow(key="", label="", note=str(error))
     with tags.open(encoding="utf-8", errors="replace") as lines:
         definitions = sum(not line.startswith("!") for line in lines)
-    sample = Sample(cpu=finished.cost.cpu, seconds=finished.cost.seconds, peak=finished.peak)
+    sample = Sample(cpu=took.cpu, seconds=took.seconds, peak=took.peak)
     return SpeedRow(
         key="",
         label="",
@@ -219,15 +213,15 @@ async def _jedi(subject: Subject, peers: Peers, children: Children) -> SpeedRow:
         "seconds": peers.jedi_seconds,
     }
     try:
-        answer = await children.ask([str(peers.jedi), str(GUESTS / "guest_jedi.py")], request)
+        answer, took = await children.ask([str(peers.jedi), str(GUESTS / "guest_jedi.py")], request)
     except ProjectError as error:
         return SpeedRow(key="", label="", note=str(error))
     if answer.done == len(subject.files):
-        return _row(answer, files=answer.done)
+        return _row((answer, took), files=answer.done)
     scale = len(subject.files) / max(answer.done, 1)
     told = f"measured on {answer.done} files from all over the project, and multiplied"
     whole = answer.model_copy(update={"cpu": answer.cpu * scale, "seconds": answer.seconds * scale, "definitions": 0})
-    return _row(whole, files=answer.done, note=told)
+    return _row((whole, took), files=answer.done, note=told)
 
 
 def _spread(paths: Sequence[str]) -> list[str]:

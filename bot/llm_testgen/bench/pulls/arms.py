@@ -44,6 +44,7 @@ class Arm:
         purse: Tokens that replies about one method may take together.
         rewrite: What is done to a method before a prompt shows it.
         x: Where it stands on an experiment's axis; None where that is no scale.
+        peer: Whether it is another generator, which asks and keeps in its own way.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Arm:
     purse: int = PURSE
     rewrite: Callable[[ChangedMethod], ChangedMethod] = field(default=_same, compare=False)
     x: float | None = None
+    peer: bool = False
 
     @property
     def way(self) -> Way:
@@ -100,7 +102,11 @@ OURS = Arm("ours", "llm-testgen", _FULL, with_recipe(), selects=True)
 FIRST = Arm("ours-first", "llm-testgen, one prompt", _ONCE, with_recipe(), selects=True)
 PLAIN = Arm("plain", "plain prompt, whole file", _AS_IT_COMES, plain_templates, whole=True)
 PLAIN_EACH = Arm("plain-each", "plain prompt, test by test", _AS_IT_COMES, plain_templates)
-MAIN = (OURS, FIRST, PLAIN, PLAIN_EACH)
+COVERUP = Arm("coverup", "CoverUp 0.6.3", _AS_IT_COMES, plain_templates, peer=True)
+COVER_AGENT = Arm("cover-agent", "cover-agent", _AS_IT_COMES, plain_templates, peer=True)
+MAIN = (OURS, FIRST, PLAIN, PLAIN_EACH, COVERUP, COVER_AGENT)
+# What is compared unless arms are named: the others have to be fetched by the user.
+USUAL = (OURS, FIRST, PLAIN, PLAIN_EACH, COVERUP)
 
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BUDGETS = (300, 600, 1200)

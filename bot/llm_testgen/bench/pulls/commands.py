@@ -133,6 +133,13 @@ def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Conso
     type=click.Choice([arm.key for arm in every.MAIN]),
     help="Only this arm; may be repeated.",
 )
+@_path("--cover-agent", "The program of cover-agent, for an arm of that name.")
+@click.option(
+    "--allow-unconfined-peers",
+    "unconfined_peers",
+    is_flag=True,
+    help="Run other generators also where there are no namespaces to keep them in.",
+)
 @_with_options
 @click.pass_context
 def pull_requests(ctx: click.Context, /, *, arms: tuple[str, ...], **values: Any) -> None:  # noqa: ANN401 - options
@@ -141,7 +148,8 @@ def pull_requests(ctx: click.Context, /, *, arms: tuple[str, ...], **values: Any
     Projects and environments are fetched with pip, once. The exit code is 1 when a case could not be worked on.
     """
     options, outputs = _taken(values)
-    chosen = tuple(arm for arm in every.MAIN if not arms or arm.key in arms)
+    usual = (*every.USUAL, *([every.COVER_AGENT] if options.cover_agent else []))
+    chosen = tuple(arm for arm in every.MAIN if arm.key in arms) if arms else usual
     console = Console(emoji=False)
     found = run_interruptibly(run_pulls(options, chosen, os.environ, console))
     tables = list(_main_tables(found))

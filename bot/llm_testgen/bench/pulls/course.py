@@ -18,6 +18,7 @@ from llm_testgen.bench.chain_report import way_figures
 from llm_testgen.bench.chain_ways import Yield, follow, proofs
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.pulls.peering import PeerTools, peer_case, try_peer
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
@@ -57,6 +58,7 @@ class Tools:
         recording: What models have answered before.
         results: What is known already.
         live: Opens a model by its name; None to make do with the recording.
+        peers: What other generators are run with; None where no arm is one.
         say: Called with what goes on now.
     """
 
@@ -66,6 +68,7 @@ class Tools:
     results: ResultStore
     live: Callable[[str], Awaitable[Model]] | None
     say: Callable[[str], None]
+    peers: PeerTools | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,10 @@ def _remaining(progress: Progress) -> str:
 
 async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
     """The result of one arm; None where the recording lacks a reply and there is no model to ask."""
-    started = time.monotonic()
     case, ground, human, store = scene.case, scene.ground, scene.human, scene.store
+    if arm.peer:
+        return await _try_peer(arm, name, scene, plan, tools)
+    started = time.monotonic()
     shown = replace(ground, targets=tuple(map(arm.rewrite, ground.targets)))
     model = RecordedModel(
         name=name,
@@ -205,19 +210,63 @@ async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> A
         seed=plan.seed,
         figures=way_figures(way, found, proved, missing, model),
         funnel=funnel(found.replies, found.judged),
-        methods=tuple(_method(target, found, missing, human) for target in ground.targets),
+        methods=_methods(ground, _gained(found), human),
         about=_about(ground, human),
         seconds=max(0.0, time.monotonic() - started - (found.usage.seconds if tools.live else 0.0)),
     )
 
 
-def _method(target: ChangedMethod, found: Yield, missing: LinesByPath, human: HumanReference) -> MethodResult:
+async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
+    """The result of another generator; None where it cannot be run, or its recording lacks a reply."""
+    case, ground = scene.case, scene.ground
+    if tools.peers is None or arm.key not in tools.peers.peers:
+        tools.say(f"{case.name}: {arm.label} is not there")
+        return None
+    if tools.live is not None:
+        await tools.live(name)
+    given = peer_case(case.name, ground, ground.project, tools.machines[case.environment].interpreter)
+    found = await try_peer(arm, name, given, ground, tools.peers, scene.store)
+    if found.unrecorded and tools.peers.service is None:
+        tools.say(f"{case.name}: {arm.label}, {name}: {found.unrecorded} requests have no recorded reply")
+        return None
+    if found.said:
+        tools.say(f"{case.name}: {arm.label}, {name}: {found.said}")
+    about = _about(ground, scene.human)
+    return ArmResult(
+        case=case.name,
+        project=case.project,
+        split=case.split,
+        arm=arm.key,
+        form=arm.digest(),
+        model=name,
+        seed=plan.seed,
+        figures=found.figures,
+        funnel=None,
+        methods=_methods(ground, found.gained, scene.human),
+        about=about.model_copy(update={"notes": (*about.notes, *([found.said] if found.said else []))}),
+        seconds=found.seconds,
+    )
+
+
+def _gained(found: Yield) -> LinesByPath:
+    gained: dict[str, Lines] = {}
+    for verdict in found.verdicts:
+        for path, lines in verdict.gained.items():
+            gained[path] = gained.get(path, frozenset()) | lines
+    return gained
+
+
+def _methods(ground: Ground, gained: LinesByPath, human: HumanReference) -> tuple[MethodResult, ...]:
+    missing = ground.missing()
+    return tuple(_method(target, gained, missing, human) for target in ground.targets)
+
+
+def _method(target: ChangedMethod, gained: LinesByPath, missing: LinesByPath, human: HumanReference) -> MethodResult:
     wanted = missing.get(target.path, frozenset()) & target.lines
-    gained: Lines = frozenset().union(*(verdict.gained.get(target.path, frozenset()) for verdict in found.verdicts))
     return MethodResult(
         target=target.id,
         missing=len(wanted),
-        gained=len(wanted & gained),
+        gained=len(wanted & gained.get(target.path, frozenset())),
         human=_count(human.of({target.path: wanted})),
     )
 

@@ -84,7 +84,9 @@ def peer_case(name: str, ground: Ground, project: Project, interpreter: Interpre
     )
 
 
-async def try_peer(arm: Arm, model: str, case: PeerCase, ground: Ground, tools: PeerTools, store: RunStore) -> PeerResult:
+async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
+    arm: Arm, model: str, case: PeerCase, ground: Ground, tools: PeerTools, store: RunStore
+) -> PeerResult:
     """Run a generator on a case, and judge what it leaves.
 
     Args:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,22 +15,30 @@ from rich.table import Table as RichTable
 from llm_testgen.bench.accounting import require_accounting
 from llm_testgen.bench.case_ground import open_machines
 from llm_testgen.bench.cases import Case, Split, choose_cases, known_cases
+from llm_testgen.bench.chain_ground import Machine
 from llm_testgen.bench.chain_model import ModelChoice, open_live
 from llm_testgen.bench.environments import Workshop, work_folder
-from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.exchanges import Exchanges
+from llm_testgen.bench.peer_run import PeerMachine, require_confined
+from llm_testgen.bench.peers import COVERUP_PEER, CoverUp, Peer, find_cover_agent
+from llm_testgen.bench.pulls.arms import COVER_AGENT, COVERUP, Arm
 from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
+from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
 from llm_testgen.bench.pulls.tables import Series, Table, series_of
 from llm_testgen.edges import weights
-from llm_testgen.edges.models import Model
+from llm_testgen.edges.embedded import EmbeddedModel
+from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.errors import UsageError
 from llm_testgen.runner.cold import cores
-from llm_testgen.runner.interpreter import find_python
+from llm_testgen.runner.interpreter import find_python, inspect
 from llm_testgen.runner.sandbox import Policy
 
 RESULTS = "results.jsonl"
 REPLIES = "replies.jsonl"
+EXCHANGES = "exchanges.jsonl"
+_PEER_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,8 @@ class PullOptions:
         sandbox: What to do where layers are missing.
         work: Where environments and repositories are kept; None for the user's cache.
         out: Folder of replies and results; what is there is not found again.
+        cover_agent: The program of cover-agent, which the user has fetched; None to do without.
+        unconfined_peers: Whether other generators may run on a machine that has no namespaces to keep them in.
     """
 
     cases: tuple[str, ...] = ()
@@ -66,6 +76,8 @@ class PullOptions:
     sandbox: Policy = Policy.AUTO
     work: Path | None = None
     out: Path = Path(".bench")
+    cover_agent: Path | None = None
+    unconfined_peers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,14 @@ class _Models:
             await self.close()
             self.opened[name] = await open_live(ModelChoice(name, self.options.endpoint), self.environ)
         return self.opened[name]
+
+    def service(self, name: str) -> Service:
+        """The address of a model that is open."""
+        model = self.opened[name]
+        if not isinstance(model, HubModel | EmbeddedModel):
+            msg = f"{name} has no address that other generators could ask"
+            raise UsageError(msg)
+        return model.service
 
     async def close(self) -> None:
         for model in self.opened.values():
@@ -159,11 +179,39 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
             live=live.open if options.ask else None,
             say=say,
         )
+        if any(arm.peer for arm in arms):
+            tools = replace(tools, peers=await _peers(options, arms, machines, workshop, live, environ))
         plan = Plan(cases, tuple(arms), models, options.seed, options.methods)
         progress = await run(plan, tools)
     names = {case.name for case in cases}
     known = [result for result in results if result.case in names and result.seed == options.seed]
     return Found(series_of(known, arms, models), progress, cases)
+
+
+async def _peers(  # noqa: PLR0913, PLR0917 - all that they are made of
+    options: PullOptions,
+    arms: Sequence[Arm],
+    machines: Mapping[str, Machine],
+    workshop: Workshop,
+    live: _Models,
+    environ: Mapping[str, str],
+) -> PeerTools:
+    machine = next(iter(machines.values()))
+    confinement = require_confined(machine.confinement, allowed=options.unconfined_peers)
+    peers: dict[str, Peer] = {}
+    keys = {arm.key for arm in arms}
+    if COVERUP.key in keys:
+        found = await asyncio.to_thread(lambda: inspect(workshop.environment(COVERUP_PEER), environ))
+        peers[COVERUP.key] = CoverUp(found.path, found.folders)
+    if options.cover_agent is not None:
+        interpreter = machine.interpreter
+        peers[COVER_AGENT.key] = find_cover_agent(options.cover_agent, interpreter.path, interpreter.folders)
+    return PeerTools(
+        peers=peers,
+        exchanges=Exchanges.open(options.out / EXCHANGES),
+        machine=PeerMachine(confinement, environ, _PEER_SECONDS),
+        service=live.service if options.ask else None,
+    )
 
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
