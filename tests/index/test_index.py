@@ -228,8 +228,9 @@ def test_another_version_of_the_index_is_built_anew_and_other_tables_stay(tmp_pa
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE exchange (reply TEXT)")
         connection.execute("INSERT INTO exchange VALUES ('paid for')")
-        connection.execute("DROP TABLE call")
-        connection.execute("CREATE TABLE call (of_an_older_shape TEXT)")
+        connection.execute("DROP TABLE call_edge")
+        connection.execute("CREATE TABLE call_edge (of_an_older_shape TEXT)")
+        connection.execute("CREATE TABLE binding (of_an_older_version TEXT)")
         connection.execute("UPDATE index_meta SET value = '0' WHERE key = 'version'")
     connection.close()
     with Index.open(path) as opened:
@@ -238,6 +239,7 @@ def test_another_version_of_the_index_is_built_anew_and_other_tables_stay(tmp_pa
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT reply FROM exchange").fetchall() == [("paid for",)]
     assert connection.execute("PRAGMA user_version").fetchone() == (0,)
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'binding'").fetchone() == (0,)
     connection.close()
 
 

@@ -14,23 +14,24 @@ _ITERATORS = frozenset(
 )
 _CLASSES = frozenset({"type", "Type"})
 _NONE = "None"
+_SINGLE = frozenset({ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Await})
 
 
 def chain(node: ast.expr) -> str:
     """An expression as a chain; it begins with ``?`` when it does not start at a name."""
-    match node:
-        case ast.Name():
-            return node.id
-        case ast.Attribute():
-            return f"{chain(node.value)}.{node.attr}"
-        case ast.Call():
-            return f"{chain(node.func)}()"
-        case ast.Subscript():
-            return f"{chain(node.value)}[]"
-        case ast.Await():
-            return chain(node.value)
-        case _:
-            return UNKNOWN_CHAIN
+    # Asked for every call and attribute there is: plain comparisons take a third of the time of a match.
+    kind = type(node)
+    if kind is ast.Name:
+        return node.id  # type: ignore[attr-defined,no-any-return]
+    if kind is ast.Attribute:
+        return f"{chain(node.value)}.{node.attr}"  # type: ignore[attr-defined]
+    if kind is ast.Call:
+        return f"{chain(node.func)}()"  # type: ignore[attr-defined]
+    if kind is ast.Subscript:
+        return f"{chain(node.value)}[]"  # type: ignore[attr-defined]
+    if kind is ast.Await:
+        return chain(node.value)  # type: ignore[attr-defined]
+    return UNKNOWN_CHAIN
 
 
 def is_known(text: str) -> bool:
@@ -40,6 +41,9 @@ def is_known(text: str) -> bool:
 
 def alternatives(node: ast.expr | None) -> str:
     """What a value may be, as chains joined by ``|``; empty when nothing is known of it."""
+    if type(node) in _SINGLE:
+        text = chain(node)  # type: ignore[arg-type]
+        return text if is_known(text) else ""
     return "|".join(dict.fromkeys(_alternatives(node)))
 
 

@@ -10,9 +10,11 @@ itself, ``yields[chain]`` for an iterator of it, and empty for what is no single
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from llm_testgen.records import MethodKind
 
@@ -22,6 +24,7 @@ RETURNED = "return"
 YIELDED = "yield"
 STAR = "*"
 PYTEST_PLUGINS = "pytest_plugins"
+CALLED = "()"
 
 _ACCESSORS = (".setter", ".deleter")
 
@@ -82,8 +85,8 @@ class DefinitionFact:
         return any(decorator.endswith("contextmanager") for decorator in self.decorators)
 
 
-@dataclass(frozen=True, slots=True)
-class ImportFact:
+# Of these there are so many that what making and comparing one costs is felt: tuples are the cheapest records.
+class ImportFact(NamedTuple):
     """One name bound by an import statement.
 
     Attributes:
@@ -101,8 +104,7 @@ class ImportFact:
     level: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BindingFact:
+class BindingFact(NamedTuple):
     """One way in which a name gets a value.
 
     Attributes:
@@ -118,8 +120,7 @@ class BindingFact:
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CallFact:
+class CallFact(NamedTuple):
     """A call, or an attribute that is read or set and may turn out to be a property. Each chain once per owner.
 
     Attributes:
@@ -134,32 +135,66 @@ class CallFact:
     callee: str
     called: bool = True
 
-    @property
-    def name(self) -> str:
-        """The last part of the chain."""
-        return self.callee.rpartition(".")[2].rstrip("()[]")
+
+def is_unknown(chain: str) -> bool:
+    """Whether a chain does not start at a name."""
+    return chain.startswith(UNKNOWN_CHAIN)
+
+
+def last_name(chain: str) -> str:
+    """The last part of a chain."""
+    return chain.rpartition(".")[2].rstrip("()[]")
 
 
 @dataclass(frozen=True)
 class BlobFacts:
-    """Everything that is known of one blob. A file that cannot be read has an error and nothing else."""
+    """Everything that is known of one blob. A file that cannot be read has an error and nothing else.
+
+    Attributes:
+        definitions: In file order, the module first.
+        imports: Each once.
+        bindings: Each once.
+        expressions: For each owner the chains that it calls, with their last ``()``, reads and sets, in the order of
+            evaluation: a chain's place is the position of its call.
+        text: Of the file.
+        error: Why it could not be read.
+    """
 
     definitions: tuple[DefinitionFact, ...] = ()
     imports: tuple[ImportFact, ...] = ()
     bindings: tuple[BindingFact, ...] = ()
-    calls: tuple[CallFact, ...] = ()
+    expressions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     text: str = ""
     error: str = ""
+
+    @property
+    def calls(self) -> tuple[CallFact, ...]:
+        """The expressions as calls."""
+        return tuple(
+            CallFact(owner, position, text.removesuffix(CALLED), text.endswith(CALLED))
+            for owner, texts in self.expressions.items()
+            for position, text in enumerate(texts)
+        )
+
+    @property
+    def functions(self) -> frozenset[str]:
+        """Qualified names of the functions and methods."""
+        kinds = {MethodKind.FUNCTION, MethodKind.METHOD}
+        return frozenset(definition.qualname for definition in self.definitions if definition.kind in kinds)
+
+    @property
+    def private(self) -> frozenset[str]:
+        """The functions whose bodies tell other files nothing: no result, and no attribute of an object."""
+        telling = {
+            binding.owner for binding in self.bindings if binding.name in {RETURNED, YIELDED} or binding.name[0] == "."
+        }
+        return self.functions - telling
 
     @cached_property
     def interface(self) -> tuple[object, ...]:
         """What the resolution of calls in *other* files may depend on."""
         shapes = tuple((d.qualname, d.kind, d.bases, d.decorators, d.returns, d.fixture) for d in self.definitions)
-        functions = {d.qualname for d in self.definitions if d.kind in {MethodKind.FUNCTION, MethodKind.METHOD}}
-        telling = {
-            binding.owner for binding in self.bindings if binding.name in {RETURNED, YIELDED} or binding.name[0] == "."
-        }
-        private = functions - telling
+        private = self.private
         return (
             shapes,
             tuple(fact for fact in self.imports if fact.owner not in private),

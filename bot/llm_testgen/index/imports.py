@@ -51,11 +51,7 @@ def _defines(lookup: Lookup, path: str, name: str) -> bool:
     file = lookup.file(path)
     if file is None:
         return False
-    assigned = lookup.connection.execute(
-        "SELECT 1 FROM source_file JOIN binding USING (blob_id) WHERE path = ? AND owner = ? AND name = ?",
-        (path, MODULE_QUALNAME, name),
-    )
-    return lookup.defines(Key(file, name)) or assigned.fetchone() is not None
+    return lookup.defines(Key(file, name)) or lookup.assigns(file, MODULE_QUALNAME, name)
 
 
 def _imported_by(connection: sqlite3.Connection, modules: ModuleMap, name: str, path: str) -> str | None:

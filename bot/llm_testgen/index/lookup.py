@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from llm_testgen.index.store import load_text
+from llm_testgen.index.store import is_test_name, load_facts, load_text
 from llm_testgen.records import Method, MethodKind
 
 _TEXTS_KEPT = 128
@@ -33,7 +33,7 @@ class Key:
     @property
     def is_test(self) -> bool:
         """Whether a test runner would collect it, if its file is one of tests."""
-        return self.name.startswith("test")
+        return is_test_name(self.qualname)
 
 
 class Lookup:
@@ -58,6 +58,11 @@ class Lookup:
     def defines(self, key: Key) -> bool:
         """Whether the file holds a definition of that name."""
         return self.method(key) is not None
+
+    def assigns(self, file: int, owner: str, name: str) -> bool:
+        """Whether a definition of the file binds a name, by an assignment or otherwise."""
+        (blob,) = self.connection.execute("SELECT blob_id FROM source_file WHERE id = ?", (file,)).fetchone()
+        return any(fact.owner == owner and fact.name == name for fact in load_facts(self.connection, blob).bindings)
 
     def method(self, key: Key) -> Method | None:
         """The definition that stands for all of its name: the last that is no setter or deleter."""

@@ -23,9 +23,11 @@ class ModuleMap:
         """Take the files of a tree and its source roots."""
         self.paths = frozenset(paths)
         self.roots = roots
-        self._folders = {
-            path[: position + 1] for path in self.paths for position, letter in enumerate(path) if letter == "/"
-        }
+        self._folders: set[str] = set()
+        for path in self.paths:
+            folder = path
+            while (folder := folder.rpartition("/")[0]) and f"{folder}/" not in self._folders:
+                self._folders.add(f"{folder}/")
 
     def name(self, path: str) -> str:
         """The dotted name of a file: by the source roots; for a test file by the packages around it."""

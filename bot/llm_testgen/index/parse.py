@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
+import inspect
 
 from llm_testgen.index.collect import collect
 from llm_testgen.index.expressions import chain, type_text
-from llm_testgen.index.facts import BlobFacts, CallFact, DefinitionFact
-from llm_testgen.records import Method
-from llm_testgen.source import DefinitionNode, SourceError, parse
+from llm_testgen.index.facts import BlobFacts, DefinitionFact
+from llm_testgen.index.part import Part
+from llm_testgen.source import DefinitionNode, SourceError, decode, definition_start, parse_tree, signature
 
 MAX_BYTES = 1 << 20
 
@@ -19,52 +19,79 @@ def parse_blob(data: bytes) -> BlobFacts:
     if len(data) > MAX_BYTES:
         return BlobFacts(error="larger than 1 MiB")
     try:
-        module = parse("", data)
-        parts = [(_definition_fact(d.method, d.node), collect(d.method.qualname, d.node)) for d in module.definitions]
+        text = decode(data)
+        parts = collect(parse_tree(text))
+        definitions = tuple(_definition_fact(part, text) for part in parts)
     except SourceError as error:
         return BlobFacts(error=str(error))
     except RecursionError:
         return BlobFacts(error="cannot be parsed: too deeply nested")
     return BlobFacts(
-        definitions=tuple(definition for definition, _ in parts),
-        imports=tuple(dict.fromkeys(fact for _, collected in parts for fact in collected.imports)),
-        bindings=tuple(dict.fromkeys(fact for _, collected in parts for fact in collected.bindings)),
-        calls=_merged([fact for _, collected in parts for fact in collected.calls]),
-        text=module.text,
+        definitions=definitions,
+        imports=tuple(dict.fromkeys(fact for part in parts for fact in part.imports)),
+        bindings=tuple(dict.fromkeys(fact for part in parts for fact in part.bindings)),
+        expressions=_merged(parts),
+        text=text,
     )
 
 
-def _merged(calls: list[CallFact]) -> tuple[CallFact, ...]:
+def _merged(parts: list[Part]) -> dict[str, tuple[str, ...]]:
     """Definitions of one name (overloads, a property with its setter) share their calls and positions."""
-    counts: dict[str, int] = {}
-    merged: dict[tuple[str, str, bool], CallFact] = {}
-    for call in calls:
-        key = (call.owner, call.callee, call.called)
-        if key not in merged:
-            merged[key] = replace(call, position=counts.setdefault(call.owner, 0))
-            counts[call.owner] += 1
-    return tuple(merged.values())
+    merged: dict[str, dict[str, None]] = {}
+    for part in parts:
+        if part.expressions:
+            merged.setdefault(part.owner, {}).update(dict.fromkeys(part.expressions))
+    return {owner: tuple(texts) for owner, texts in merged.items()}
 
 
-def _definition_fact(method: Method, node: DefinitionNode | ast.Module) -> DefinitionFact:
-    fact = DefinitionFact(
-        qualname=method.qualname,
-        kind=method.kind,
-        start=method.start,
-        end=method.end,
-        signature=method.signature,
-        docstring=method.docstring,
-    )
+def _definition_fact(part: Part, text: str) -> DefinitionFact:
+    node = part.node
     if isinstance(node, ast.Module):
-        return fact
-    fact = replace(fact, decorators=tuple(chain(d).removesuffix("()") for d in node.decorator_list))
-    if isinstance(node, ast.ClassDef):
-        return replace(fact, bases=tuple(chain(base).removesuffix("[]") for base in node.bases))
-    return replace(fact, returns=type_text(node.returns), fixture=_fixture_name(node))
+        lines = text.count("\n") + (not text.endswith("\n"))
+        return DefinitionFact(part.owner, part.kind, 1, max(lines, 1), "", _docstring(node))
+    return DefinitionFact(
+        qualname=part.owner,
+        kind=part.kind,
+        start=definition_start(node) if node.decorator_list else node.lineno,
+        end=node.end_lineno or node.lineno,
+        signature=_signature(node),
+        docstring=_docstring(node),
+        bases=_bases(node),
+        decorators=tuple([chain(decorator).removesuffix("()") for decorator in node.decorator_list]),
+        returns="" if isinstance(node, ast.ClassDef) else type_text(node.returns),
+        fixture=_fixture_name(node) if node.decorator_list else "",
+    )
 
 
-def _fixture_name(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def _bases(node: DefinitionNode) -> tuple[str, ...]:
+    if not isinstance(node, ast.ClassDef):
+        return ()
+    return tuple(chain(base).removesuffix("[]") for base in node.bases)
+
+
+def _signature(node: DefinitionNode) -> str:
+    """The header as `source.signature` writes it; without its detour where there are only bare names."""
+    if type(node) is not ast.FunctionDef or node.returns is not None:
+        return signature(node)
+    given = node.args
+    if given.defaults or given.kwonlyargs or given.posonlyargs or given.vararg or given.kwarg:
+        return signature(node)
+    if any(argument.annotation is not None for argument in given.args):
+        return signature(node)
+    return f"def {node.name}({', '.join([argument.arg for argument in given.args])})"
+
+
+def _docstring(node: ast.Module | DefinitionNode) -> str:
+    if not node.body or type(node.body[0]) is not ast.Expr:
+        return ""
+    text = ast.get_docstring(node, clean=False)
+    return inspect.cleandoc(text) if text else ""
+
+
+def _fixture_name(node: DefinitionNode) -> str:
     """The name under which tests request the function; empty when it is no pytest fixture."""
+    if isinstance(node, ast.ClassDef):
+        return ""
     for decorator in node.decorator_list:
         text = chain(decorator).removesuffix("()")
         if text.rpartition(".")[2] == "fixture" or text.endswith("yield_fixture"):

@@ -6,16 +6,26 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from llm_testgen.index import imports, reach, relations, suites
+from llm_testgen.index.callgraph import FunctionCall, call_graph
 from llm_testgen.index.lookup import Lookup
 from llm_testgen.index.modules import ModuleMap
-from llm_testgen.index.store import connect, meta
+from llm_testgen.index.resolve import Resolver
+from llm_testgen.index.store import connect, load_facts, load_text, meta
 from llm_testgen.index.update import update
 from llm_testgen.records import Method, RelatedMethod, Skip, Snapshot
+
+_TOTALS = """
+    SELECT
+        count(*), total(error != ''), total(classes), total(methods), total(is_test * tests), total(fixtures),
+        total(calls), total(resolved)
+    FROM source_file JOIN source_blob ON source_blob.id = blob_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,22 @@ class Index:
         """Product methods with an unresolved call of that name: a guess, for where `related` knows no caller."""
         return relations.callers_by_name(self._lookup, path, qualname)
 
+    def stored_calls(self) -> tuple[FunctionCall, ...]:
+        """Every edge that an update has written, without lines, by file and owner."""
+        rows = self._connection.execute(
+            "SELECT source_file.path, owner, 0, target_file.path, target FROM call_edge"
+            " JOIN source_file ON source_file.id = file_id"
+            " JOIN source_file AS target_file ON target_file.id = target_file_id ORDER BY 1, 2, position"
+        )
+        return tuple(FunctionCall(*row) for row in rows)
+
+    def call_graph(self) -> tuple[FunctionCall, ...]:
+        """Which functions of product files call which, more fully than `related` says; made anew each time."""
+        rows = list(self._connection.execute("SELECT path, blob_id FROM source_file"))
+        facts = {path: load_facts(self._connection, blob) for path, blob in rows}
+        texts = {path: partial(load_text, self._connection, blob) for path, blob in rows}
+        return call_graph(Resolver(self._module_map(), facts.__getitem__), texts)
+
     def tests_of(self, path: str, qualname: str) -> tuple[Method, ...]:
         """Existing tests that reach a method: by resolved calls, the nearest first, then by its name."""
         return reach.tests_of(self._lookup, path, qualname)
@@ -161,28 +187,18 @@ class Index:
         return self._modules
 
     def _stats(self, parsed: int, reused: int, seconds: float) -> IndexStats:
+        row = self._connection.execute(_TOTALS).fetchone()
+        files, failed, classes, methods, tests, fixtures, calls, resolved = map(int, row)
         return IndexStats(
-            files=self._count("SELECT count(*) FROM source_file"),
+            files=files,
             parsed=parsed,
             reused=reused,
-            failed=len(self.failures()),
-            classes=self._count(
-                "SELECT count(*) FROM source_file JOIN definition USING (blob_id) WHERE kind = 'class'",
-            ),
-            methods=self._count(
-                "SELECT count(*) FROM source_file JOIN definition USING (blob_id) WHERE kind IN ('function', 'method')",
-            ),
-            tests=suites.count_tests(self._lookup),
-            fixtures=self._count(
-                "SELECT count(*) FROM source_file JOIN definition USING (blob_id) WHERE fixture != ''",
-            ),
-            calls=self._count("SELECT count(*) FROM source_file JOIN call USING (blob_id) WHERE called"),
-            resolved=self._count(
-                "SELECT count(*) FROM call_edge JOIN source_file ON source_file.id = file_id"
-                " JOIN call USING (blob_id, owner, position) WHERE called",
-            ),
+            failed=failed,
+            classes=classes,
+            methods=methods,
+            tests=tests,
+            fixtures=fixtures,
+            calls=calls,
+            resolved=resolved,
             seconds=seconds,
         )
-
-    def _count(self, query: str) -> int:
-        return int(self._connection.execute(query).fetchone()[0])

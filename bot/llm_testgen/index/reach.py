@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from llm_testgen.index.conventions import mirrored, name_match
 from llm_testgen.index.lookup import Key, Lookup
 from llm_testgen.index.relations import descendants
+from llm_testgen.index.store import load_expressions
 from llm_testgen.records import Method, MethodKind
 
 MAX_TESTS = 100
@@ -97,17 +98,9 @@ def _callers_into(lookup: Lookup, file: int) -> Iterator[Key]:
 
 def _callers_by_name(lookup: Lookup, file: int, name: str) -> Iterator[Key]:
     """Tests with a call of that name in files that import the file."""
-    rows = lookup.connection.execute(
-        """
-        SELECT DISTINCT source_file.id, call.owner
-        FROM import_edge
-        JOIN source_file ON source_file.id = import_edge.file_id
-        JOIN call USING (blob_id)
-        WHERE import_edge.target_file_id = ? AND is_test AND call.name = ?
-        """,
-        (file, name),
-    )
-    return (key for key in [Key(*row) for row in rows] if key.is_test)
+    found = load_expressions(lookup.connection, name, importing=file)
+    keys = (Key(*row) for row in sorted({(importer, owner) for importer, owner, _, _ in found}))
+    return (key for key in keys if key.is_test)
 
 
 def _tests_in(lookup: Lookup, setup: Key) -> Iterator[Key]:

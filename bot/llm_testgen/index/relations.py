@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from llm_testgen.index.facts import CALLED
 from llm_testgen.index.lookup import Key, Lookup
+from llm_testgen.index.store import load_expressions
 from llm_testgen.paths import is_tooling
 from llm_testgen.records import Method, MethodKind, RelatedMethod, Relation
 
@@ -41,22 +43,28 @@ def callers_by_name(lookup: Lookup, path: str, qualname: str) -> tuple[Method, .
     if target is None:
         return ()
     name = Key(0, target.owner).name if _is_dunder(target.name) and target.owner else target.name
-    rows = lookup.connection.execute(
-        """
-        SELECT DISTINCT source_file.id, call.owner, source_file.path, import_edge.file_id IS NULL
-        FROM call
-        JOIN source_file USING (blob_id)
-        LEFT JOIN call_edge
-            ON call_edge.file_id = source_file.id AND call_edge.owner = call.owner
-            AND call_edge.position = call.position
-        LEFT JOIN import_edge ON import_edge.file_id = source_file.id AND import_edge.target_file_id = ?
-        WHERE call.name = ? AND call.called AND NOT source_file.is_test AND call_edge.file_id IS NULL
-        ORDER BY 4, 3, 2 LIMIT ?
-        """,
-        (target.file, name, MAX_PER_RELATION),
+    calls = [
+        (Key(file, owner), position)
+        for file, owner, position, text in load_expressions(lookup.connection, name)
+        if text.endswith(CALLED)
+    ]
+    importing = {
+        file
+        for (file,) in lookup.connection.execute(
+            "SELECT file_id FROM import_edge WHERE target_file_id = ?", (target.file,)
+        )
+    }
+    paths = dict(lookup.connection.execute("SELECT id, path FROM source_file"))
+    callers = {key for key, position in calls if not _is_resolved(lookup, key, position)}
+    ordered = sorted(callers, key=lambda key: (key.file not in importing, paths[key.file], key.qualname))
+    return lookup.methods(key for key in ordered[:MAX_PER_RELATION] if key != target)
+
+
+def _is_resolved(lookup: Lookup, key: Key, position: int) -> bool:
+    found = lookup.connection.execute(
+        "SELECT 1 FROM call_edge WHERE file_id = ? AND owner = ? AND position = ?", (key.file, key.qualname, position)
     )
-    keys = (Key(file, owner) for file, owner, _, _ in rows)
-    return lookup.methods(key for key in keys if key != target)
+    return found.fetchone() is not None
 
 
 def ancestors(lookup: Lookup, cls: Key) -> list[Key]:

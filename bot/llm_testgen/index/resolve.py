@@ -6,7 +6,7 @@ annotations, from constructor calls and from what functions return; the last val
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from llm_testgen.index.entities import (
     ClassEntity,
@@ -35,6 +35,7 @@ from llm_testgen.index.modules import ModuleMap
 from llm_testgen.records import MODULE_QUALNAME, MethodKind
 
 _MAX_DEPTH = 40  # each step takes a handful of Python's own frames
+Known = dict[str, Entity | None]  # chains, in one definition of one file
 _SELF_RESULTS = frozenset({"self", "cls", "cls()", "self.__class__()"})
 
 
@@ -46,7 +47,7 @@ class Resolver:
         self.modules = modules
         self._load = load
         self._views: dict[str, ModuleView] = {}
-        self._chains: dict[tuple[str, str, str], Entity | None] = {}
+        self._scopes: dict[tuple[str, str], Known] = {}
         self._names: dict[tuple[str, str], Entity | None] = {}
         self._orders: dict[ClassEntity, tuple[ClassEntity, ...]] = {}
         self._members: dict[tuple[ClassEntity, str], Entity | None] = {}
@@ -60,15 +61,26 @@ class Resolver:
             self._views[path] = ModuleView(BlobFacts() if path.endswith("/") else self._load(path))
         return self._views[path]
 
+    def expressions(self, path: str) -> Mapping[str, Sequence[str]]:
+        """What each definition of a file calls, reads and sets."""
+        return self._load(path).expressions
+
     def evaluate(self, chain: str, path: str, owner: str) -> Entity | None:
         """What a chain stands for inside a definition of a file."""
-        key = (path, owner, chain)
-        if key not in self._chains and self._depth < _MAX_DEPTH:
-            self._chains[key] = None  # an expression that leads back to itself leads nowhere
-            self._depth += 1
-            self._chains[key] = self._evaluate(chain, path, owner)
-            self._depth -= 1
-        return self._chains.get(key)
+        known = self._scopes.get((path, owner))
+        if known is None:
+            known = self._scopes[path, owner] = {}
+        return known[chain] if chain in known else self._find_out(chain, path, owner, known)
+
+    def _find_out(self, chain: str, path: str, owner: str, known: Known) -> Entity | None:
+        """What a chain stands for, that is then known in its scope."""
+        if self._depth >= _MAX_DEPTH:
+            return None
+        known[chain] = None  # an expression that leads back to itself leads nowhere
+        self._depth += 1
+        entity = known[chain] = self._evaluate(chain, path, owner, known)
+        self._depth -= 1
+        return entity
 
     def order(self, cls: ClassEntity) -> tuple[ClassEntity, ...]:
         """The method resolution order over the classes of the project, the class itself first."""
@@ -105,20 +117,26 @@ class Resolver:
             self._names[key] = self._module_attribute(path, name)
         return self._names[key]
 
-    def _evaluate(self, chain: str, path: str, owner: str) -> Entity | None:
+    def _evaluate(self, chain: str, path: str, owner: str, known: Known) -> Entity | None:
         if chain == "super()":
             method = self.view(path).definitions[owner]
             inside = method.kind is MethodKind.METHOD
             return SuperEntity(ClassEntity(path, enclosing(owner))) if inside else None
-        if chain.endswith("()"):
-            return self._result_of(self._value(self.evaluate(chain[:-2], path, owner)))
-        if chain.endswith("[]"):
-            generic = self.evaluate(chain[:-2], path, owner)
-            return generic if isinstance(generic, ClassEntity) else None
-        head, dot, name = chain.rpartition(".")
-        if not dot:
-            return self._name(name, path, owner)
-        return self._attribute(self._value(self.evaluate(head, path, owner)), name)
+        last = chain[-1]
+        if last in ")]":
+            inner = chain[:-2]
+            name = ""
+        else:
+            inner, dot, name = chain.rpartition(".")
+            if not dot:
+                return self._name(name, path, owner)
+        entity = known[inner] if inner in known else self._find_out(inner, path, owner, known)
+        if entity is None:
+            return None
+        if last == "]":
+            return entity if isinstance(entity, ClassEntity) else None
+        entity = self.value(entity)
+        return self._attribute(entity, name) if name else self._result_of(entity)
 
     def _name(self, name: str, path: str, owner: str) -> Entity | None:
         view = self.view(path)
@@ -212,7 +230,7 @@ class Resolver:
                 fixture = self.fixtures.requested(fact.name, path, fact.owner)
                 return {self._given(fixture) if fixture else None}
         texts = [text for text in fact.value.split("|") if text != "None"]
-        entities = {self._value(self.evaluate(text, path, fact.owner)) for text in texts if text}
+        entities = {self.value(self.evaluate(text, path, fact.owner)) for text in texts if text}
         if fact.kind is BindingKind.ENTERED:
             entities = {self._entered(entity) for entity in entities}
         return (entities - {None}) or {None}
@@ -230,7 +248,7 @@ class Resolver:
         entity = self.evaluate(text, path, owner) if text else None
         return InstanceEntity(entity) if isinstance(entity, ClassEntity) else None
 
-    def _value(self, entity: Entity | None) -> Entity | None:
+    def value(self, entity: Entity | None) -> Entity | None:
         """What reading an attribute gives: of a property that is what its function returns."""
         if isinstance(entity, FunctionEntity) and self.definition(entity).is_property:
             return self._result(entity)

@@ -4,7 +4,14 @@ CREATE TABLE IF NOT EXISTS source_blob (
     blob TEXT NOT NULL UNIQUE,   -- git's id
     error TEXT NOT NULL,         -- why it was not parsed; empty when it was
     interface TEXT NOT NULL,     -- digest of what other files' calls may depend on
-    text BLOB NOT NULL           -- zlib, UTF-8
+    imported TEXT NOT NULL,      -- digest of the modules that it imports by their absolute names
+    facts TEXT NOT NULL,         -- JSON, as llm_testgen.index.packing writes it: for the resolver, which wants all at once
+    text BLOB NOT NULL,          -- zlib, UTF-8
+    classes INTEGER NOT NULL,    -- how many, as are the others
+    methods INTEGER NOT NULL,
+    tests INTEGER NOT NULL,      -- if it is a file of tests
+    fixtures INTEGER NOT NULL,
+    calls INTEGER NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS definition (
@@ -16,10 +23,6 @@ CREATE TABLE IF NOT EXISTS definition (
     end_line INTEGER NOT NULL,
     signature TEXT NOT NULL,
     docstring TEXT NOT NULL,
-    bases TEXT NOT NULL,         -- separated by spaces, as are decorators
-    decorators TEXT NOT NULL,
-    returns TEXT NOT NULL,
-    fixture TEXT NOT NULL,
     accessor INTEGER NOT NULL,   -- 1 for the setter or deleter of a property
     PRIMARY KEY (blob_id, ordinal)
 ) WITHOUT ROWID;
@@ -37,33 +40,13 @@ CREATE TABLE IF NOT EXISTS imported_name (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS imported_name_by_bound ON imported_name (bound);
 
-CREATE TABLE IF NOT EXISTS binding (
-    blob_id INTEGER NOT NULL REFERENCES source_blob (id),
-    ordinal INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    name TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (blob_id, ordinal)
-) WITHOUT ROWID;
-
-CREATE TABLE IF NOT EXISTS call (
-    blob_id INTEGER NOT NULL REFERENCES source_blob (id),
-    owner TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    callee TEXT NOT NULL,
-    name TEXT NOT NULL,          -- last part of the callee
-    called INTEGER NOT NULL,     -- 0 for an attribute that is only read or set
-    PRIMARY KEY (blob_id, owner, position)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS call_by_name ON call (name, blob_id);
-
 -- The tree of the last update, and what its calls, imports and classes resolve to.
 CREATE TABLE IF NOT EXISTS source_file (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL UNIQUE,
     blob_id INTEGER NOT NULL REFERENCES source_blob (id),
-    is_test INTEGER NOT NULL
+    is_test INTEGER NOT NULL,
+    resolved INTEGER NOT NULL    -- how many of its calls lead to a definition of the project
 );
 CREATE INDEX IF NOT EXISTS source_file_by_blob ON source_file (blob_id);
 

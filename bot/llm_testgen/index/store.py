@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import sys
 import zlib
@@ -12,13 +13,26 @@ from importlib import resources
 from pathlib import Path
 
 from llm_testgen.errors import UsageError
-from llm_testgen.index.facts import BindingFact, BindingKind, BlobFacts, CallFact, DefinitionFact, ImportFact
+from llm_testgen.index.facts import CALLED, BlobFacts, DefinitionFact, last_name
+from llm_testgen.index.packing import pack, unpack, unpack_expressions
 from llm_testgen.records import MethodKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # A newer Python may parse what an older one could not, so what was parsed belongs to one version.
 _VERSION = f"{SCHEMA_VERSION} for Python {sys.version_info.major}.{sys.version_info.minor}"
+_FORMER_TABLES = ("binding", "call")  # of earlier versions
+_FUNCTIONS = frozenset({MethodKind.FUNCTION, MethodKind.METHOD})
+_LEVEL = 1  # of compression: twice as fast as the next that is worth having, for a tenth more room
+_PRODUCT = """
+    SELECT source_file.id, facts FROM source_file JOIN source_blob ON source_blob.id = blob_id
+    WHERE instr(facts, ?1) AND NOT is_test AND ?2 IS NULL
+"""
+_TESTS = """
+    SELECT source_file.id, facts FROM source_file JOIN source_blob ON source_blob.id = blob_id
+    WHERE is_test AND source_file.id IN (SELECT file_id FROM import_edge WHERE target_file_id = ?2) AND instr(facts, ?1)
+"""
+_CACHE = "PRAGMA cache_size = -65536"  # of pages, in KiB: an update of a large tree is one transaction
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -44,11 +58,12 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the index's tables in one transaction, unless they are there in this version."""
+    connection.execute(_CACHE)
     known = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'index_meta'").fetchone()[0]
     if known and meta(connection, "version") == _VERSION:
         return
     schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-    drops = "".join(f'DROP TABLE IF EXISTS "{table}";' for table in _own_tables(schema))
+    drops = "".join(f'DROP TABLE IF EXISTS "{table}";' for table in (*_own_tables(schema), *_FORMER_TABLES))
     connection.executescript(f"BEGIN IMMEDIATE; {drops} {schema}")
     set_meta(connection, "version", _VERSION)
     connection.execute("COMMIT")
@@ -96,66 +111,86 @@ def set_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 
 def digest(value: object) -> str:
-    """A short name for a value made of tuples and texts."""
-    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    """A short name for a value made of sequences, mappings, numbers and texts."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]
 
 
-def add_blob(connection: sqlite3.Connection, blob: str, facts: BlobFacts) -> None:
-    """Store what a blob says."""
-    text = zlib.compress(facts.text.encode("utf-8", "surrogatepass"), 3)
+def add_blob(connection: sqlite3.Connection, blob: str, facts: BlobFacts) -> int:
+    """Store what a blob says; gives its id."""
+    modules = sorted({(fact.module, fact.name) for fact in facts.imports if not fact.level})
     cursor = connection.execute(
-        "INSERT INTO source_blob (blob, error, interface, text) VALUES (?, ?, ?, ?)",
-        (blob, facts.error, digest(facts.interface), text),
+        "INSERT INTO source_blob"
+        " (blob, error, interface, imported, facts, text, classes, methods, tests, fixtures, calls)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            blob,
+            facts.error,
+            digest(facts.interface),
+            digest(modules),
+            pack(facts),
+            zlib.compress(facts.text.encode("utf-8", "surrogatepass"), _LEVEL),
+            *_counts(facts),
+        ),
     )
-    row = cursor.lastrowid
+    row = int(cursor.lastrowid or 0)
     connection.executemany(
-        "INSERT INTO definition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        ((row, ordinal, *_definition_row(fact)) for ordinal, fact in enumerate(facts.definitions)),
+        "INSERT INTO definition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(row, ordinal, *_definition_row(fact)) for ordinal, fact in enumerate(facts.definitions)],
     )
-    connection.executemany(
-        "INSERT INTO imported_name VALUES (?, ?, ?, ?, ?, ?, ?)",
-        ((row, i, f.owner, f.bound, f.module, f.name, f.level) for i, f in enumerate(facts.imports)),
+    if facts.imports:
+        connection.executemany(
+            "INSERT INTO imported_name VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(row, ordinal, *fact) for ordinal, fact in enumerate(facts.imports)],
+        )
+    return row
+
+
+def _counts(facts: BlobFacts) -> tuple[int, int, int, int, int]:
+    """How many classes, functions and methods, names of tests, fixtures, and calls there are."""
+    kinds = [fact.kind for fact in facts.definitions]
+    functions = [fact for fact in facts.definitions if fact.kind in _FUNCTIONS]
+    return (
+        kinds.count(MethodKind.CLASS),
+        len(functions),
+        len({fact.qualname for fact in functions if is_test_name(fact.qualname)}),
+        sum(bool(fact.fixture) for fact in facts.definitions),
+        sum(text.endswith(CALLED) for texts in facts.expressions.values() for text in texts),
     )
-    connection.executemany(
-        "INSERT INTO binding VALUES (?, ?, ?, ?, ?, ?)",
-        ((row, i, f.owner, f.name, f.kind, f.value) for i, f in enumerate(facts.bindings)),
-    )
-    connection.executemany(
-        "INSERT INTO call VALUES (?, ?, ?, ?, ?, ?)",
-        ((row, f.owner, f.position, f.callee, f.name, f.called) for f in facts.calls),
-    )
+
+
+def is_test_name(qualname: str) -> bool:
+    """Whether a test runner would collect a function of that name, if its file is one of tests."""
+    return qualname.rpartition(".")[2].startswith("test")
 
 
 def load_facts(connection: sqlite3.Connection, blob_id: int) -> BlobFacts:
-    """What a blob says, without its calls and its text."""
-    definitions = connection.execute(
-        "SELECT qualname, kind, start_line, end_line, signature, docstring, bases, decorators, returns, fixture"
-        " FROM definition WHERE blob_id = ? ORDER BY ordinal",
-        (blob_id,),
-    )
-    imports = connection.execute(
-        "SELECT owner, bound, module, name, level FROM imported_name WHERE blob_id = ? ORDER BY ordinal", (blob_id,)
-    )
-    bindings = connection.execute(
-        "SELECT owner, name, kind, value FROM binding WHERE blob_id = ? ORDER BY ordinal", (blob_id,)
-    )
-    return BlobFacts(
-        definitions=tuple(_definition(row) for row in definitions),
-        imports=tuple(ImportFact(*row) for row in imports),
-        bindings=tuple(BindingFact(owner, name, BindingKind(kind), value) for owner, name, kind, value in bindings),
-    )
-
-
-def load_calls(connection: sqlite3.Connection, blob_id: int) -> Iterable[CallFact]:
-    """The calls of a blob, by owner and in order."""
-    rows = connection.execute("SELECT owner, position, callee, called FROM call WHERE blob_id = ?", (blob_id,))
-    return [CallFact(owner, position, callee, bool(called)) for owner, position, callee, called in rows]
+    """What a blob says, without its text, docstrings and signatures."""
+    (text,) = connection.execute("SELECT facts FROM source_blob WHERE id = ?", (blob_id,)).fetchone()
+    return unpack(text)
 
 
 def load_text(connection: sqlite3.Connection, blob_id: int) -> str:
     """The text of a blob, newlines as in `BlobFacts`."""
     (data,) = connection.execute("SELECT text FROM source_blob WHERE id = ?", (blob_id,)).fetchone()
     return zlib.decompress(data).decode("utf-8", "surrogatepass")
+
+
+def load_expressions(
+    connection: sqlite3.Connection, name: str, importing: int | None = None
+) -> Iterator[tuple[int, str, int, str]]:
+    """Calls, and attributes that are read or set, of a name: file, owner, position, chain with ``()`` if it is called.
+
+    Args:
+        connection: The index.
+        name: The last part of the chain.
+        importing: Those in test files that import this file; None for those in product files.
+    """
+    rows = connection.execute(_PRODUCT if importing is None else _TESTS, (json.dumps(name)[1:-1], importing))
+    for file, packed in rows:
+        for owner, texts in unpack_expressions(packed).items():
+            for position, text in enumerate(texts):
+                if name in text and last_name(text.removesuffix(CALLED)) == name:
+                    yield file, owner, position, text
 
 
 def delete_edges(connection: sqlite3.Connection, files: Iterable[int]) -> None:
@@ -175,25 +210,5 @@ def _definition_row(fact: DefinitionFact) -> tuple[str | int, ...]:
         fact.end,
         fact.signature,
         fact.docstring,
-        " ".join(fact.bases),
-        " ".join(fact.decorators),
-        fact.returns,
-        fact.fixture,
         fact.is_accessor,
-    )
-
-
-def _definition(row: tuple[str, str, int, int, str, str, str, str, str, str]) -> DefinitionFact:
-    qualname, kind, start, end, signature, docstring, bases, decorators, returns, fixture = row
-    return DefinitionFact(
-        qualname=qualname,
-        kind=MethodKind(kind),
-        start=start,
-        end=end,
-        signature=signature,
-        docstring=docstring,
-        bases=tuple(bases.split()),
-        decorators=tuple(decorators.split()),
-        returns=returns,
-        fixture=fixture,
     )

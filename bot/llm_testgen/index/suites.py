@@ -35,12 +35,6 @@ def test_files(lookup: Lookup) -> tuple[str, ...]:
     return tuple(sorted({path for file, qualname, path in rows if Key(file, qualname).is_test}))
 
 
-def count_tests(lookup: Lookup) -> int:
-    """How many test functions and test methods there are."""
-    keys = {Key(file, qualname) for file, qualname, _ in lookup.connection.execute(_TESTS)}
-    return sum(key.is_test for key in keys)
-
-
 def fixtures_for(lookup: Lookup, test_path: str) -> tuple[str, ...]:
     """Names of the project's fixtures that a test in a file, there or yet to be written, may request."""
     paths = frozenset(path for (path,) in lookup.connection.execute("SELECT path FROM source_file"))

@@ -1,6 +1,6 @@
 """Runs a command and writes what it took: ``python -S guest_launch.py RESULT COMMAND …``.
 
-What is written is JSON: ``{"cpu": seconds, "seconds": of the wall clock, "peak": the most memory held at a time, in bytes}``.
+What is written is JSON: ``{"cpu": seconds, "seconds": of the wall clock, "peak": bytes of memory at a time, at most}``.
 A process begins with the peak of the one that forked it, so a large one cannot measure small ones: this one is small.
 """
 
@@ -15,7 +15,7 @@ def main() -> None:
     started = time.monotonic()
     child = os.fork()
     if not child:
-        os.execv(sys.argv[2], sys.argv[2:])
+        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the caller's own command, and a shell would be measured too
     _, status, usage = os.wait4(child, 0)
     unit = 1 if sys.platform == "darwin" else 1024
     took = {
