@@ -367,7 +367,7 @@ def test_a_human_reference_that_is_no_whole_one_is_not_kept(made, told):
     file = folder.with_name(f"{folder.name}-human.json")
     whole = file.read_text()
     file.write_text(whole[:40])
-    notes.append(f"{CUT} (it took more than 180 s); what they did not reach is uncovered")
+    notes.append(f"{CUT} (did not end within 300 s); what they did not reach is uncovered")
     with pytest.raises(ProjectError, match=r"newer tests of tiny-1\.1 are no measure: .*run this again"):
         asyncio.run(human_reference(case(), *made))
     notes.clear()
@@ -393,7 +393,7 @@ def test_what_makes_a_case_unusable_is_said():
     assert "newer tests" in problem(case(), ground(), human.model_copy(update={"covered": {}}), HELD_BACK)
     lacking = human.model_copy(update={"failed": 3})
     assert problem(case(), ground(), lacking, HELD_BACK).startswith("3 of the newer tests fail, 2 pass: the env")
-    cut = dataclasses.replace(ground(), notes=("odd", f"{CUT} (it took more than 180 s); and so on"))
+    cut = dataclasses.replace(ground(), notes=("odd", f"{CUT} (did not end within 300 s); and so on"))
     assert problem(case(), cut, human, HELD_BACK).startswith("the old tests are no measure: the project's tests did")
     assert "releases differ in: tests/test_more.py" in problem(case(), ground(), human, HELD_BACK[:1])
 

@@ -24,7 +24,7 @@ from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import inspect
 from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
 
-SUITE_SECONDS = 180.0
+SUITE_SECONDS = 300.0
 _LIMITS = Limits(suite_seconds=SUITE_SECONDS)
 
 
