@@ -534,6 +534,13 @@ def statements_of(text: str) -> list[range]:
     return [range(start - block, node.end_lineno + 1 - block) for start, node in starts.items()]
 
 
+def test_an_operator_in_a_line_that_did_not_change_stays():
+    source = "def f(a, b):\n    if (a\n        or (a > 1\n            and b)):\n        return 1\n"
+    target = changed_method(source, "f")
+    assert {mutant.line for mutant in mutants(target, frozenset({3}))} == {3}
+    assert 4 in {mutant.line for mutant in mutants(target, frozenset({2}))}
+
+
 @settings(max_examples=50, deadline=None)
 @given(real_targets())
 def test_a_mutant_of_real_code_compiles_and_differs_in_one_place_of_the_given_lines(target):

@@ -63,6 +63,9 @@ def faults(tree: Tree, lines: Lines) -> Iterator[Fault]:
     for place in places(tree, lines):
         statement = tree.header(place.statement)
         for edit, kind, minor in (*_own(tree, place), *_of_mutmut(tree, place)):
+            # What begins in one of the lines may have its operator in another.
+            if place.first_line not in lines and edit.line not in lines:
+                continue
             around = Span(min(statement.start, edit.span.start), max(statement.end, edit.span.end))
             yield Fault(edit, kind, around, place.first_line, minor or place.minor)
 
