@@ -172,7 +172,7 @@ async def _run(  # noqa: PLR0913, PLR0917 - all that a run is made of
         make_scratch(tree, scratch)
     roots = tuple(tree.root / root for root in case.source_roots)
     variables = {
-        **environment(machine.environ, scratch, roots),
+        **environment(machine.environ, scratch, (*roots, tree.tools)),
         **_QUIET,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from llm_testgen.bench import coverup_focus
+from llm_testgen.bench import coverup_focus, coverup_suite
 from llm_testgen.errors import UsageError
 from llm_testgen.records import ChangedMethod, Snapshot
 
@@ -104,7 +104,7 @@ class CoverUp:
 
     It looks for gaps in whole files. Left to itself it begins with the largest, wherever that is, so that a small
     budget is spent elsewhere: its own checkpoint, which a dry run has filled, makes it leave out what holds no wanted
-    line.
+    line. And it does not begin where a test of the project fails: such tests count as skipped.
 
     Args:
         python: The interpreter of its environment, see `COVERUP_PEER`.
@@ -128,8 +128,8 @@ class CoverUp:
         return {}
 
     def tools(self) -> tuple[Path, ...]:
-        """What edits its checkpoint."""
-        return (Path(coverup_focus.__file__),)
+        """What edits its checkpoint, and the plugin that the project's tests are run with."""
+        return (Path(coverup_focus.__file__), Path(coverup_suite.__file__))
 
     def collected(self, case: PeerCase) -> tuple[str, ...]:
         """The files that it numbers."""
@@ -155,7 +155,7 @@ class CoverUp:
             *("--model", f"openai/{KNOWN_NAME}"),
             *("--prompt", self.prompt),
             *("--max-concurrency", "1"),
-            *([f"--pytest-args={' '.join(case.pytest_arguments)}"] if case.pytest_arguments else []),
+            f"--pytest-args={' '.join(('-p', Path(coverup_suite.__file__).stem, *case.pytest_arguments))}",
             *self.arguments,
         ]
         if not self.focuses:
