@@ -187,7 +187,7 @@ def test_the_command_prints_tables_and_writes_a_page_a_plot_and_a_recording(patc
     assert "What each arm brings" in result.output
     assert "broken-1.1 could not be worked on: broken 1.1 cannot be had" in result.output
     text = page.read_text()
-    assert "| the authors' own tests | - | 1 | 1/3 | 33 % |" in text
+    assert "| the authors' own tests | - | 1 | 1/3 | 33 |" in text
     assert "1 cases of 1 projects (tiny), 1 methods" in text
     assert str(patched.home) not in text
     assert {path.name for path in plots.iterdir()} == {"pull-requests.png", "pull-requests.svg"}

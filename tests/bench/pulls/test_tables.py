@@ -7,11 +7,12 @@ from llm_testgen.bench.pulls.arms import OURS, PLAIN, TEMPERATURE
 from llm_testgen.bench.pulls.estimates import Interval
 from llm_testgen.bench.pulls.tables import (
     Table,
+    by_model,
     cost_table,
     difference_table,
     experiment_table,
     funnel_table,
-    human_row,
+    human_rows,
     main_table,
     markdown,
     percent,
@@ -50,11 +51,11 @@ def test_the_main_table_says_what_each_arm_brings():
     table = main_table(SERIES)
     ours = row(table, OURS.label)
     assert (ours["cases"], ours["lines"], ours["tests"], ours["mutants killed"]) == ("8", "24/32", "24", "24/40")
-    assert ours["share of missing lines"] == "75 % (75 to 75)"
-    assert ours["diff coverage"] == "60.0 → 90.0 %"
+    assert ours["missing lines, %"] == "75 (75 to 75)"
+    assert ours["diff coverage, %"] == "60.0 → 90.0"
     assert ours["lines / 1,000 tokens"] == "3.00"
-    human = dict(zip(table.headings, human_row(SERIES[0].results), strict=True))
-    assert (human["lines"], human["share of missing lines"], human["cases fully covered"]) == ("24/32", "75 %", "0 %")
+    human = dict(zip(table.headings, next(iter(human_rows(SERIES))), strict=True))
+    assert (human["lines"], human["missing lines, %"], human["fully covered, %"]) == ("24/32", "75", "0")
 
 
 def test_a_difference_stands_with_how_sure_it_is():
@@ -64,7 +65,7 @@ def test_a_difference_stands_with_how_sure_it_is():
 
 def test_funnel_and_costs_are_sums():
     assert row(funnel_table(SERIES), OURS.label)["passed"] == "24"
-    assert row(funnel_table(SERIES), OURS.label)["passing"] == "50 % (50 to 50)"
+    assert row(funnel_table(SERIES), OURS.label)["passing, %"] == "50 (50 to 50)"
     costs = row(cost_table(SERIES), PLAIN.label)
     assert (costs["tokens out"], costs["CPU s of tests"], costs["CPU s / case"]) == ("3,200", "12", "1.50")
 
@@ -82,8 +83,8 @@ def test_an_experiment_stands_by_what_it_changes():
     ("interval", "shown", "difference"),
     [
         (None, "-", None),
-        (Interval(0.5, float("-inf"), float("inf")), "50 %", "+50.0"),
-        (Interval(0.125, 0.0, 0.5), "12 % (0 to 50)", "+12.5 (+0.0 to +50.0)"),
+        (Interval(0.5, float("-inf"), float("inf")), "50", "+50.0"),
+        (Interval(0.125, 0.0, 0.5), "12 (0 to 50)", "+12.5 (+0.0 to +50.0)"),
     ],
 )
 def test_what_is_not_known_is_not_made_up(interval, shown, difference):
@@ -94,3 +95,21 @@ def test_what_is_not_known_is_not_made_up(interval, shown, difference):
 def test_a_table_in_markdown_keeps_its_columns():
     table = Table("T", ("a", "b"), [("x | y", "1")])
     assert list(markdown(table)) == ["| a | b |", "|---|---:|", r"| x \| y | 1 |"]
+
+
+def test_a_terminal_shows_a_table_of_each_model_without_columns_that_say_the_same_in_each_row():
+    results = [*RESULTS, *[one.model_copy(update={"model": "n"}) for one in RESULTS[:2]]]
+    series = series_of(results, (OURS, PLAIN), ("m", "n"))
+    main = main_table(series)
+    whole = Table(main.title, main.headings, [*main.rows, *human_rows(series)])
+    first, second = by_model(whole)
+    assert (first.title, second.title) == ("What each arm brings: m, 8 cases", "What each arm brings: n, 1 case")
+    assert first.headings == tuple(name for name in main.headings if name not in {"model", "cases"})
+    assert [cells[0] for cells in second.rows] == [OURS.label, PLAIN.label, "the authors' own tests"]
+    assert all(len(cells) == len(first.headings) for cells in first.rows)
+
+
+def test_models_stay_side_by_side_where_nothing_else_differs():
+    results = [result(OURS, model=model) for model in ("m", "n")]
+    table = experiment_table("Tests by model", series_of(results, (OURS,), ("m", "n")))
+    assert list(by_model(table)) == [table]

@@ -26,7 +26,7 @@ from llm_testgen.bench.pulls.tables import (
     difference_table,
     experiment_table,
     funnel_table,
-    human_row,
+    human_rows,
     main_table,
 )
 from llm_testgen.errors import UsageError
@@ -167,9 +167,7 @@ def _main_tables(found: Found) -> Iterator[Table]:
     if not found.series:
         return
     main = main_table(found.series)
-    # The authors' tests are the same for each model: those of the first that has results.
-    human = human_row(found.series[0].results)
-    yield Table(main.title, main.headings, [*main.rows, human])
+    yield Table(main.title, main.headings, [*main.rows, *human_rows(found.series)])
     yield difference_table(found.series)
     yield funnel_table(found.series)
     yield cost_table(found.series)

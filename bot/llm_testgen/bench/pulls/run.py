@@ -26,7 +26,7 @@ from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
 from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
-from llm_testgen.bench.pulls.tables import Series, Table, series_of
+from llm_testgen.bench.pulls.tables import Series, Table, by_model, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
 from llm_testgen.edges.models import HubModel, Model, Service
@@ -216,13 +216,25 @@ async def _peers(  # noqa: PLR0913, PLR0917 - all that they are made of
 
 def print_tables(console: Console, tables: Sequence[Table]) -> None:
     """Tables for a terminal."""
-    for table in tables:
-        shown = RichTable(title=table.title, title_justify="left", title_style="bold", highlight=False)
+    for table in (part for whole in tables for part in by_model(whole)):
+        shown = RichTable(
+            title=table.title,
+            title_justify="left",
+            title_style="bold",
+            box=None,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
         for number, heading in enumerate(table.headings):
-            shown.add_column(heading, justify="left" if number == 0 else "right", overflow="fold")
+            shown.add_column(
+                heading,
+                justify="left" if number == 0 else "right",
+                vertical="bottom",
+            )
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)
+        console.print()
 
 
 def remarks(found: Found) -> Iterator[str]:

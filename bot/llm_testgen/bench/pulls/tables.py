@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from llm_testgen.bench.pulls.arms import Arm
@@ -12,6 +12,8 @@ from llm_testgen.bench.pulls.results import ArmResult, by_case, together
 
 Rows = Sequence[Sequence[str]]
 _NONE = "-"
+_MODEL = "model"
+_CASES = "cases"
 _SURE = 0.05
 _TEN = 10.0
 
@@ -84,8 +86,8 @@ def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequenc
 def main_table(series: Sequence[Series]) -> Table:
     """Arms side by side: coverage, tests, mutants, tokens."""
     headings = (
-        *("arm", "model", "cases", "lines", "share of missing lines", "cases fully covered", "diff coverage"),
-        *("tests", "mutants killed", "tokens out", "lines / 1,000 tokens"),
+        *("arm", "model", "cases", "lines", "missing lines, %", "fully covered, %", "diff coverage, %"),
+        *("tests", "mutants killed", "lines / 1,000 tokens"),
     )
     return Table("What each arm brings", headings, [_main_row(one) for one in series])
 
@@ -102,27 +104,32 @@ def _main_row(one: Series) -> Sequence[str]:
         f"{figures.lines}/{sum(result.about.missing for result in one.results)}",
         percent(one.share),
         percent(one.whole),
-        f"{100 * before / changed:.1f} → {100 * after / changed:.1f} %" if changed else _NONE,
+        f"{100 * before / changed:.1f} → {100 * after / changed:.1f}" if changed else _NONE,
         str(figures.kept),
         f"{figures.killed}/{figures.tried}",
-        f"{figures.tokens_out:,}",
         number(figures.lines_per_thousand),
     )
 
 
-def human_row(results: Sequence[ArmResult]) -> Sequence[str]:
-    """The tests that the authors wrote, as a row of the main table."""
+def human_rows(series: Sequence[Series]) -> Iterator[Sequence[str]]:
+    """The tests that the authors wrote, as rows of the main table: one for all models that have the same cases."""
+    found = {tuple(result.case for result in one.results): one for one in series}
+    for one in found.values():
+        yield _human_row(one.results, _NONE if len(found) == 1 else one.model)
+
+
+def _human_row(results: Sequence[ArmResult], model: str) -> Sequence[str]:
     changed = sum(result.about.changed for result in results)
     before = sum(result.about.before for result in results)
     missing = sum(result.about.missing for result in results)
     covered = sum(result.about.human_missing for result in results)
     whole = sum(result.about.human_missing >= result.about.missing for result in results)
     after = sum(result.about.human for result in results)
-    share = f"{100 * covered / missing:.0f} %" if missing else _NONE
-    diff = f"{100 * before / changed:.1f} → {100 * after / changed:.1f} %" if changed else _NONE
-    left = (_NONE,) * 4
-    cases = f"{100 * whole / len(results):.0f} %"
-    return ("the authors' own tests", _NONE, str(len(results)), f"{covered}/{missing}", share, cases, diff, *left)
+    share = f"{100 * covered / missing:.0f}" if missing else _NONE
+    diff = f"{100 * before / changed:.1f} → {100 * after / changed:.1f}" if changed else _NONE
+    left = (_NONE,) * 3
+    cases = f"{100 * whole / len(results):.0f}"
+    return ("the authors' own tests", model, str(len(results)), f"{covered}/{missing}", share, cases, diff, *left)
 
 
 def funnel_table(series: Sequence[Series]) -> Table:
@@ -133,7 +140,7 @@ def funnel_table(series: Sequence[Series]) -> Table:
         funnels = [result.funnel for result in one.results if result.funnel is not None]
         counts = [sum(getattr(funnel, stage) for funnel in funnels) for stage in stages]
         rows.append((one.label, one.model, *map(str, counts), percent(one.passing)))
-    return Table("Filter by filter", ("arm", "model", *stages, "passing"), rows)
+    return Table("Filter by filter", ("arm", "model", "replies", "tests", *stages[2:], "passing, %"), rows)
 
 
 def cost_table(series: Sequence[Series]) -> Table:
@@ -164,7 +171,7 @@ def cost_table(series: Sequence[Series]) -> Table:
 
 def difference_table(series: Sequence[Series]) -> Table:
     """Each arm less the first one of its model, in percentage points of the missing lines, case by case."""
-    headings = ("arm", "model", "compared with", "cases", "difference", "ahead / behind", "p")
+    headings = ("arm", "model", "compared with", "cases", "difference, points", "ahead / behind", "p")
     rows = []
     for first, other in _pairs(series):
         found = difference(first, other)
@@ -194,7 +201,7 @@ def _pairs(series: Sequence[Series]) -> Iterator[tuple[Series, Series]]:
 
 def experiment_table(name: str, series: Sequence[Series]) -> Table:
     """Tests written, passing and accepted, and lines, by what an experiment changes."""
-    headings = ("way", "model", "cases", "tests written", "passing", "accepted", "lines", "share of missing lines")
+    headings = ("way", "model", "cases", "tests written", "passing, %", "accepted", "lines", "missing lines, %")
     rows = []
     for one in series:
         funnels = [result.funnel for result in one.results if result.funnel is not None]
@@ -209,13 +216,41 @@ def experiment_table(name: str, series: Sequence[Series]) -> Table:
     return Table(name, headings, rows)
 
 
+def by_model(table: Table) -> Iterator[Table]:
+    """A table of each model, which needs no column for it and so fits a terminal; as it is where arms are all the same.
+
+    Rows of no model, such as that of the authors' tests, stand in each.
+    """
+    if _MODEL not in table.headings:
+        yield table
+        return
+    place = table.headings.index(_MODEL)
+    models = list(dict.fromkeys(row[place] for row in table.rows if row[place] != _NONE))
+    if len(models) > 1 and len({row[0] for row in table.rows if row[place] != _NONE}) == 1:
+        yield table
+        return
+    for model in models:
+        rows = [row for row in table.rows if row[place] in {model, _NONE}]
+        same = {place}
+        title = f"{table.title}: {model}"
+        if _CASES in table.headings:
+            count = table.headings.index(_CASES)
+            title += f", {rows[0][count]} case{'' if rows[0][count] == '1' else 's'}"
+            same.add(count)
+        yield Table(title, _without(table.headings, same), [_without(row, same) for row in rows])
+
+
+def _without(cells: Sequence[str], places: Set[int]) -> tuple[str, ...]:
+    return tuple(cell for place, cell in enumerate(cells) if place not in places)
+
+
 def percent(interval: Interval | None) -> str:
     """A share with its interval, in per cent."""
     if interval is None:
         return _NONE
     if interval.low == float("-inf"):
-        return f"{100 * interval.value:.0f} %"
-    return f"{100 * interval.value:.0f} % ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
+        return f"{100 * interval.value:.0f}"
+    return f"{100 * interval.value:.0f} ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
 
 
 def points(interval: Interval) -> str:
