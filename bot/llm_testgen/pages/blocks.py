@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,8 @@ from llm_testgen.pages.words import NOTHING, Phrase
 
 _LONG = 120
 _HOUR = 60
+# Where the ends of a whisker are still seen whole.
+_LEFT, _RIGHT = 0.4, 99.6
 
 
 class Tone(StrEnum):
@@ -50,6 +53,7 @@ class Bar:
         segments: From left to right.
         note: What more there is to say; a chart in which no bar has any has no such column.
         href: Where its label leads; empty for nowhere.
+        whisker: Ends of an interval around where the bar ends, measured as the segments are; None without one.
     """
 
     label: Phrase
@@ -57,6 +61,7 @@ class Bar:
     segments: tuple[Segment, ...]
     note: Phrase = NOTHING
     href: str = ""
+    whisker: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +73,14 @@ class BarChart:
         columns: What the labels, the values and the notes are called.
         bars: In their order.
         key: What the tones mean; empty where there is only one.
+        axis: What stands below the bars at even distances, from their left end to their right; empty for nothing.
     """
 
     caption: str
     columns: tuple[str, str, str]
     bars: tuple[Bar, ...]
     key: tuple[tuple[Tone, str], ...] = ()
+    axis: tuple[str, ...] = ()
 
     @property
     def has_notes(self) -> bool:
@@ -91,11 +98,19 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first cell of each row is what the row is about."""
+    """A table; the first cell of each row is what the row is about.
+
+    Attributes:
+        caption: What it shows.
+        columns: From left to right.
+        rows: A cell for each column.
+        links: Where the first cell of each row leads; empty for nowhere.
+    """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Phrase, ...], ...]
+    links: tuple[str, ...] = ()
 
 
 def segments(parts: Iterable[tuple[Tone, float]], whole: float) -> tuple[Segment, ...]:
@@ -113,6 +128,14 @@ def segments(parts: Iterable[tuple[Tone, float]], whole: float) -> tuple[Segment
             drawn.append(Segment(tone, round(start, 3), round(width, 3)))
         start += width
     return tuple(drawn)
+
+
+def whisker(low: float, high: float, whole: float) -> tuple[float, float] | None:
+    """Ends of an interval on a bar that `whole` fills, inside its edges; None for one without bounds."""
+    if not whole or not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    first, last = (min(_RIGHT, max(_LEFT, 100 * end / whole)) for end in (low, high))
+    return round(first, 3), round(last, 3)
 
 
 def percent(part: float, whole: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from llm_testgen.bench.pulls.arms import Arm
@@ -240,7 +241,7 @@ def by_model(table: Table) -> Iterator[Table]:
         yield Table(title, _without(table.headings, same), [_without(row, same) for row in rows])
 
 
-def _without(cells: Sequence[str], places: Set[int]) -> tuple[str, ...]:
+def _without(cells: Sequence[str], places: AbstractSet[int]) -> tuple[str, ...]:
     return tuple(cell for place, cell in enumerate(cells) if place not in places)
 
 
