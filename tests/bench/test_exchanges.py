@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 
+from llm_testgen.bench import exchanges
 from llm_testgen.bench.exchanges import Exchange, Exchanges, request_digest
 from llm_testgen.errors import UsageError
 
@@ -39,6 +40,26 @@ def test_a_compressed_recording_is_read_too(tmp_path):
     path = tmp_path / "r.jsonl.gz"
     path.write_bytes(gzip.compress(exchange().model_dump_json().encode() + b"\n"))
     assert Exchanges.from_file(path).find("p", "d", 0) == exchange()
+
+
+def test_what_comes_along_is_gone_on_with_and_packed_again(tmp_path, monkeypatch):
+    shipped = tmp_path / "peers.jsonl.gz"
+    monkeypatch.setattr(exchanges, "RECORDED", shipped)
+    first = Exchanges.open(tmp_path / "first.jsonl")
+    for one in (exchange("one"), exchange("kept", purse="q"), exchange("two")):
+        first.add(one)
+    shipped.write_bytes(first.pack())
+    path = tmp_path / "second.jsonl"
+    second = Exchanges.open(path)
+    assert second.find("p", "d", 1) == exchange("two")
+    second.add(exchange("three"))
+    # What is added to one purse does not copy the others, and all of that purse comes back in its order.
+    assert len(path.read_text().splitlines()) == 3
+    third = Exchanges.open(path)
+    assert [third.find("p", "d", times) for times in range(4)] == [*map(exchange, ("one", "two", "three")), None]
+    assert third.find("q", "d", 0) == exchange("kept", purse="q")
+    assert len(third) == 4
+    assert third.pack() == Exchanges.open(path).pack() != first.pack()
 
 
 @pytest.mark.parametrize("data", [b'{"no": "exchange"}\n', b"\xff\n", b"\x1f\x8bno gzip"])

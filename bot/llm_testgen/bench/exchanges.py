@@ -9,12 +9,15 @@ import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from llm_testgen.errors import UsageError
 
+RECORDED = files("llm_testgen.bench") / "data" / "peers.jsonl.gz"
 _GZIP = b"\x1f\x8b"
 # What an execution of the same test says differently each time, and a prompt may quote: see `request_digest`.
 _VOLATILE = (
@@ -56,12 +59,24 @@ class Exchange(BaseModel):
 class Exchanges:
     """A recording: what the file holds, and what is added to it. Several answers to one request come in their order."""
 
-    def __init__(self, found: Iterable[Exchange] = (), path: Path | None = None) -> None:
-        """Take what there is; what is added is written to the file, if there is one."""
+    def __init__(self, found: Iterable[Exchange] = (), path: Path | None = None, lent: Iterable[Exchange] = ()) -> None:
+        """Take what there is.
+
+        Args:
+            found: What the file holds.
+            path: What is added is written to it; None to write nothing.
+            lent: What another file holds; of a purse that is among those found, nothing is taken.
+        """
         self._known: dict[tuple[str, str], list[Exchange]] = {}
         self._path = path
         for exchange in found:
             self._keep(exchange)
+        own = {purse for purse, _ in self._known}
+        self._lent: dict[str, list[Exchange]] = {}
+        for exchange in lent:
+            if exchange.purse not in own:
+                self._keep(exchange)
+                self._lent.setdefault(exchange.purse, []).append(exchange)
 
     def __len__(self) -> int:
         """How many exchanges there are."""
@@ -69,18 +84,19 @@ class Exchanges:
 
     @classmethod
     def open(cls, path: Path) -> Exchanges:
-        """A recording to go on with, or a new one.
+        """A recording to go on with, or a new one, and what comes along.
 
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
+        lent = _read(RECORDED) if RECORDED.is_file() else []
         if not path.exists():
-            return cls((), path)
+            return cls((), path, lent)
         # A run that was killed while it wrote leaves half a line.
         data = path.read_bytes()
         if not data.startswith(_GZIP) and (whole := data.rfind(b"\n") + 1) < len(data):
             os.truncate(path, whole)
-        return cls(_read(path), path)
+        return cls(_read(path), path, lent)
 
     @classmethod
     def from_file(cls, path: Path) -> Exchanges:
@@ -103,13 +119,21 @@ class Exchanges:
             UsageError: The file cannot be written.
         """
         self._keep(exchange)
+        # The file holds all of a purse, or nothing of it.
+        added = [*self._lent.pop(exchange.purse, []), exchange]
         if self._path is not None:
             try:
                 with self._path.open("a", encoding="ascii") as stream:
-                    stream.write(json.dumps(exchange.model_dump()) + "\n")
+                    stream.writelines(json.dumps(one.model_dump()) + "\n" for one in added)
             except OSError as error:
                 msg = f"{self._path} cannot be written ({error.strerror}): pass another --record"
                 raise UsageError(msg) from error
+
+    def pack(self) -> bytes:
+        """All of it in a form that can be shipped: compressed, and the same each time."""
+        known = sorted(self._known.items(), key=lambda item: item[0])
+        lines = "".join(json.dumps(one.model_dump()) + "\n" for _, found in known for one in found)
+        return gzip.compress(lines.encode("ascii"), mtime=0)
 
     def _keep(self, exchange: Exchange) -> None:
         self._known.setdefault((exchange.purse, exchange.digest), []).append(exchange)
@@ -137,7 +161,7 @@ def _steady(value: object) -> object:
     return value
 
 
-def _read(path: Path) -> list[Exchange]:
+def _read(path: Path | Traversable) -> list[Exchange]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import os
 import sys
@@ -12,13 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from tests.bench.test_peer_run import ASKS
+from tests.bench.test_proxy import Scripted, completion
 
 from llm_testgen.bench.cases import HUMAN, Case, Split
 from llm_testgen.bench.changes import PinnedRelease
 from llm_testgen.bench.cli import bench
-from llm_testgen.bench.pulls import course, recorded, run
-from llm_testgen.bench.pulls.arms import FIRST, PLAIN
-from llm_testgen.bench.pulls.run import REPLIES, RESULTS, PullOptions, run_pulls
+from llm_testgen.bench.pulls import course, peering, recorded, run
+from llm_testgen.bench.pulls.arms import COVERUP, FIRST, PLAIN
+from llm_testgen.bench.pulls.run import EXCHANGES, REPLIES, RESULTS, PullOptions, run_pulls
 from llm_testgen.edges.gitwrite import add_branch, create_repository
 from llm_testgen.errors import ProjectError
 from llm_testgen.records import Reply, Usage
@@ -118,7 +121,7 @@ def patched(tmp_path_factory):
         return live
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorded, "RECORDED", home / "none")
+        patch.setattr(recorded, "RECORDED", home / "none" / "pull-requests.jsonl.gz")
         patch.setattr(run, "known_cases", lambda: CASES)
         patch.setattr(run, "open_live", open_live)
         patch.setattr(course, "case_repository", repository)
@@ -179,7 +182,7 @@ def test_what_has_no_recorded_reply_is_said_and_not_counted(patched):
 
 @pytest.mark.usefixtures("found")
 def test_the_command_prints_tables_and_writes_a_page_a_plot_and_a_recording(patched):
-    page, plots, packed = (patched.home / name for name in ("page.md", "plots", "replies.gz"))
+    page, plots, packed = (patched.home / name for name in ("page.md", "plots", "packed"))
     arguments = ["--out", patched.home / "out", "--work", patched.home / "work", "--model", "m", "--workers", "2"]
     arguments += ["--markdown", page, "--plots", plots, "--pack", packed, "--arm", "ours-first", "--arm", "plain"]
     result = CliRunner().invoke(bench, ["pull-requests", *map(str, arguments)])
@@ -188,10 +191,11 @@ def test_the_command_prints_tables_and_writes_a_page_a_plot_and_a_recording(patc
     assert "broken-1.1 could not be worked on: broken 1.1 cannot be had" in result.output
     text = page.read_text()
     assert "| the authors' own tests | - | 1 | 1/3 | 33 |" in text
-    assert "1 cases of 1 projects (tiny), 1 methods" in text
+    assert "1 case of 1 project (tiny), 1 method;" in text
     assert str(patched.home) not in text
     assert {path.name for path in plots.iterdir()} == {"pull-requests.png", "pull-requests.svg"}
-    assert packed.read_bytes().startswith(b"\x1f\x8b")
+    assert {path.name for path in packed.iterdir()} == {"pull-requests.jsonl.gz", "peers.jsonl.gz"}
+    assert len(gzip.decompress((packed / "pull-requests.jsonl.gz").read_bytes()).splitlines()) == 2
 
 
 @pytest.mark.usefixtures("found")
@@ -205,13 +209,70 @@ def test_an_experiment_shares_the_replies_to_prompts_that_are_the_same(patched):
     )
 
 
+class Asking:
+    """A generator that asks until it is refused, and writes each reply into a file of its own."""
+
+    name, version, python, folders = "asking", "1", Path(sys.executable), ()
+
+    def added(self, case):
+        return {}
+
+    def tools(self):
+        return ()
+
+    def collected(self, case):
+        return ("tests/test_new_*.py",)
+
+    def sequences(self, case, tools):
+        assert [target.qualname for target in case.targets] == ["sign"]
+        return [[[sys.executable, "-c", ASKS]]]
+
+
+@pytest.fixture
+def peer(patched, monkeypatch):
+    """CoverUp is another program, and the model a server that says the same two things."""
+    right = REPLY.removeprefix("```python\n").partition("\n\ndef test_negative")[0]
+    server = Scripted(completion(right, 500), completion("def test_wrong():\n    assert 0\n", 400))
+    monkeypatch.setattr(run, "CoverUp", lambda *_: Asking())
+    monkeypatch.setattr(peering, "CompletionsServer", lambda _service: server)
+    monkeypatch.setattr(run._Models, "service", lambda _self, _name: "somewhere")
+
+    def find(**more):
+        options = patched.options(cases=("tiny",), unconfined_peers=True, **more)
+        console = Console(file=io.StringIO(), width=80)
+        return asyncio.run(run_pulls(options, (COVERUP,), os.environ, console))
+
+    return find
+
+
+@pytest.mark.usefixtures("found")
+def test_another_generator_has_its_tests_judged_and_is_replayed_without_a_model(peer, patched):
+    (one,) = peer(ask=True).series
+    (result,) = one.results
+    figures = result.figures
+    # 800 tokens for one method: the second reply is the last.
+    assert (figures.replies, figures.tokens_out) == (2, 900)
+    assert (figures.accepted, figures.lines, figures.missing) == (1, 1, 3)
+    assert [(method.target, method.gained) for method in result.methods] == [("tiny/more.py::sign", 1)]
+    assert result.funnel is None
+    results = patched.home / "out" / RESULTS
+    kept = results.read_bytes()
+    results.write_bytes(b"".join(line for line in kept.splitlines(keepends=True) if b'"arm":"coverup"' not in line))
+    (again,) = peer().series
+    assert again.results[0].figures == figures
+    results.write_bytes(b"".join(line for line in kept.splitlines(keepends=True) if b'"arm":"coverup"' not in line))
+    (patched.home / "out" / EXCHANGES).unlink()
+    nothing = peer()
+    assert (nothing.series, nothing.progress.done) == ((), 0)
+
+
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--cases", "unknown"], "there is no case unknown"),
         (["--markdown", "nowhere/page.md"], "pass --markdown a file"),
-        (["--pack", "."], "pass --pack a file"),
+        (["--pack", "file"], "pass --pack a folder"),
         (["--plots", "file"], "pass --plots a folder"),
         (["--out", "file/out"], "pass another --out"),
     ],

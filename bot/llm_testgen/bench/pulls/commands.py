@@ -12,14 +12,15 @@ from typing import Any
 import click
 from rich.console import Console
 
+from llm_testgen.bench import exchanges
 from llm_testgen.bench.cases import MOST_METHODS, Split
 from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.pulls import arms as every
+from llm_testgen.bench.pulls import recorded
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.page import experiment_page, main_page
 from llm_testgen.bench.pulls.plots import draw
-from llm_testgen.bench.pulls.recorded import pack
-from llm_testgen.bench.pulls.run import REPLIES, Found, PullOptions, print_tables, remarks, run_pulls
+from llm_testgen.bench.pulls.run import EXCHANGES, REPLIES, Found, PullOptions, print_tables, remarks, run_pulls
 from llm_testgen.bench.pulls.tables import (
     Table,
     cost_table,
@@ -88,7 +89,7 @@ _OPTIONS = (
     ),
     _path("--markdown", "Write the page of the documentation."),
     _path("--plots", "Write plots, as PNG and SVG.", "DIR"),
-    _path("--pack", "Write the replies of --out as one compressed file."),
+    _path("--pack", "Write all replies that are known into this folder, compressed, as they come along.", "DIR"),
 )
 
 
@@ -102,15 +103,14 @@ def _taken(values: dict[str, Any]) -> tuple[PullOptions, Outputs]:
     split = values.pop("split")
     policy = Policy(values.pop("sandbox"))
     options = PullOptions(**values, split=Split(split) if split else None, sandbox=policy)
-    for path, option in ((outputs.markdown, "--markdown"), (outputs.pack, "--pack")):
-        if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-            msg = f"{path} cannot be written: pass {option} a file in a folder that is there"
-            raise UsageError(msg)
-    if outputs.plots is not None and (
-        outputs.plots.is_file() or not os.access(outputs.plots.absolute().parent, os.W_OK)
-    ):
-        msg = f"{outputs.plots} cannot be written: pass --plots a folder"
+    page = outputs.markdown
+    if page is not None and (page.is_dir() or not os.access(page.absolute().parent, os.W_OK)):
+        msg = f"{page} cannot be written: pass --markdown a file in a folder that is there"
         raise UsageError(msg)
+    for folder, option in ((outputs.plots, "--plots"), (outputs.pack, "--pack")):
+        if folder is not None and (folder.is_file() or not os.access(folder.absolute().parent, os.W_OK)):
+            msg = f"{folder} cannot be written: pass {option} a folder"
+            raise UsageError(msg)
     return options, outputs
 
 
@@ -118,10 +118,16 @@ def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Conso
     for line in remarks(found):
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
     if outputs.pack is not None:
+        packed = {
+            recorded.RECORDED.name: recorded.pack(options.out / REPLIES),
+            exchanges.RECORDED.name: exchanges.Exchanges.open(options.out / EXCHANGES).pack(),
+        }
         try:
-            outputs.pack.write_bytes(pack(options.out / REPLIES))
+            outputs.pack.mkdir(exist_ok=True)
+            for name, content in packed.items():
+                (outputs.pack / name).write_bytes(content)
         except OSError as error:
-            msg = f"{outputs.pack} cannot be written ({error.strerror}): pass --pack another file"
+            msg = f"{outputs.pack} cannot be written ({error.strerror}): pass --pack another folder"
             raise UsageError(msg) from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from llm_testgen.bench.pulls.experiments import Experiment
 from llm_testgen.bench.pulls.run import Found, PullOptions, remarks
 from llm_testgen.bench.pulls.tables import Table, markdown
+from llm_testgen.delivery.markdown import plural
 
 _METHOD = """\
 ## How it is measured
@@ -78,8 +79,8 @@ def _cases(found: Found, options: PullOptions) -> str:
         (result.case, method.target) for one in found.series for result in one.results for method in result.methods
     }
     return (
-        f"{len(names)} cases of {len(projects)} projects ({', '.join(projects)}), {len(methods)} methods; seed"
-        f" {options.seed}."
+        f"{plural(len(names), 'case')} of {plural(len(projects), 'project')} ({', '.join(projects)}),"
+        f" {plural(len(methods), 'method')}; seed {options.seed}."
     )
 
 

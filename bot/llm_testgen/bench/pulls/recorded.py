@@ -188,12 +188,14 @@ def digest_of(prompt: Prompt, sampling: Sampling) -> str:
 
 
 def pack(path: Path) -> bytes:
-    """A recording that can be shipped: of each reply the last one, sorted, compressed, and the same each time.
+    """A recording that can be shipped: what comes along and what a file adds, compressed, and the same each time.
 
     Raises:
         UsageError: The file cannot be read, or is no recording.
     """
-    found = {(reply.model, reply.case, reply.target, reply.digest): reply for reply in _read(path)}
+    shipped = _read(RECORDED) if RECORDED.is_file() else []
+    added = _read(path) if path.exists() else []
+    found = {(reply.model, reply.case, reply.target, reply.digest): reply for reply in (*shipped, *added)}
     lines = "".join(json.dumps(found[key].model_dump()) + "\n" for key in sorted(found))
     return gzip.compress(lines.encode("ascii"), mtime=0)
 

@@ -160,6 +160,40 @@ def _read(path: Path) -> Sequence[ArmResult]:
         raise UsageError(msg) from error
 
 
+def read_results(data: bytes, path: Path) -> tuple[ArmResult, ...]:
+    """The results that a file holds, which is left as it is; of two of the same the later one counts.
+
+    Args:
+        data: Its bytes.
+        path: Its name, for errors.
+
+    Raises:
+        UsageError: It ends in half a line, or a line of it is no result of this version.
+    """
+    known: dict[ResultKey, ArmResult] = {}
+    lines = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                result = ArmResult.model_validate_json(line)
+                known[result.key] = result
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            if number == len(lines) and first["type"] == "json_invalid":
+                msg = (
+                    f"{path} ends in half a line: a run still writes it, or was stopped; run `llm-testgen bench"
+                    " pull-requests` to its end with --out that folder, or remove the line"
+                )
+                raise UsageError(msg) from error
+            where = ".".join(map(str, first["loc"])) or "line"
+            msg = (
+                f"{path}, line {number:,}: no result of this version of the benchmark ({where}: {first['msg']}): pass"
+                " the results.jsonl that `llm-testgen bench pull-requests` of this version wrote"
+            )
+            raise UsageError(msg) from error
+    return tuple(known.values())
+
+
 def together(results: Sequence[ArmResult]) -> WayFigures:
     """The sums of an arm over cases; lines and mutants of different cases are never the same."""
     first = results[0].figures
