@@ -71,7 +71,7 @@ bench-index: $(VENV)/.base.stamp ## Time the project index, and compare its call
 	@$(BIN)/llm-testgen bench index --markdown docs/index.md $(ARGS)
 
 .PHONY: bench-pull-requests
-bench-pull-requests: $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
+bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
 	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)
 
 .PHONY: bench-replay

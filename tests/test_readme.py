@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from llm_testgen.bench.cli import bench
+from llm_testgen.bench.pulls.experiments import EXPERIMENTS
 from llm_testgen.cli import main
 from llm_testgen.commands import output
 from llm_testgen.commands.named import class_command, method_command
@@ -33,6 +35,16 @@ def test_each_command_is_understood(line):
 def test_each_make_target_is_there(line):
     target = line.split()[1]
     assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_the_arguments_that_are_passed_to_a_benchmark_are_understood():
+    ((target, arguments),) = re.findall(r'^make bench-(\S+) ARGS="(.*)"$', README, re.MULTILINE)
+    bench.commands[target].make_context(target, shlex.split(arguments))
+
+
+def test_the_table_of_experiments_is_that_of_the_command():
+    listed = re.findall(r"^\| `llm-testgen bench ([a-z]+)` \|", README, re.MULTILINE)
+    assert listed == [experiment.name for experiment in EXPERIMENTS]
 
 
 def test_every_command_is_of_a_kind_that_is_checked():
