@@ -17,6 +17,7 @@ from llm_testgen.bench.cases import MOST_METHODS, Split
 from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.pulls import arms as every
 from llm_testgen.bench.pulls import recorded
+from llm_testgen.bench.pulls.claims import claims_table
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.page import experiment_page, main_page
 from llm_testgen.bench.pulls.plots import draw
@@ -179,6 +180,15 @@ def _main_tables(found: Found) -> Iterator[Table]:
     yield cost_table(found.series)
 
 
+def _experiment_tables(experiment: Experiment, found: Found) -> Iterator[Table]:
+    if not found.series:
+        return
+    yield experiment_table(experiment.title, found.series)
+    yield difference_table(found.series)
+    if claims := claims_table(experiment.claims, found.series):
+        yield claims
+
+
 def _draw(name: str, title: str, found: Found, folder: Path) -> Sequence[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     return draw(name, title, found.series, folder)
@@ -198,8 +208,8 @@ def experiment_command(experiment: Experiment) -> click.Command:
         options, outputs = _taken(values)
         console = Console(emoji=False)
         found = run_interruptibly(run_pulls(options, experiment.arms, os.environ, console))
-        tables = [experiment_table(experiment.title, found.series), difference_table(found.series)]
-        print_tables(console, tables if found.series else [])
+        tables = list(_experiment_tables(experiment, found))
+        print_tables(console, tables)
         if outputs.markdown is not None:
             plot = outputs.plots / f"{experiment.name}.svg" if outputs.plots else None
             write_text(experiment_page(experiment, found, tables, options, plot), outputs.markdown, "--markdown")

@@ -1,4 +1,8 @@
-"""The experiments: what each changes, and what is asked by it."""
+"""The experiments: what each changes, and what is asked by it.
+
+Most repeat those of A. Dugo, *Test Automatici con Large Language Model* (bachelor's thesis, Padua 2024); the claims are
+what it reports.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from dataclasses import dataclass
 
 from llm_testgen.bench.pulls import arms
 from llm_testgen.bench.pulls.arms import Arm
+from llm_testgen.bench.pulls.claims import Claim, Measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +22,14 @@ class Experiment:
         title: What stands above its table and plot.
         question: What it is to answer, in a sentence.
         arms: The ways, the one that others are compared with first.
-        models: Models that it is run with unless others are named; empty for the default one.
+        claims: What others found, to be looked at again.
     """
 
     name: str
     title: str
     question: str
     arms: tuple[Arm, ...]
-    models: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
 
 EXPERIMENTS = (
@@ -33,24 +38,39 @@ EXPERIMENTS = (
         "Tests by temperature",
         "Whether a model that dares more writes more tests that pass, or fewer.",
         arms.TEMPERATURE,
+        (Claim("A temperature of 0 is no better than one of 0.8", "t-0.8", "t-0.0", Measure.PASSING),),
     ),
     Experiment(
         "context",
         "Tests by what related code is shown",
         "Whether a model needs the code that a method works with, its signatures, or none.",
         arms.CONTEXT,
+        (
+            Claim(
+                "With related code there are more correct tests", "context-bodies-600", "context-none", Measure.PASSING
+            ),
+            Claim("Too much of it is worse again", "context-bodies-300", "context-bodies-1200", Measure.PASSING),
+        ),
     ),
     Experiment(
         "comments",
         "Tests by who commented the code",
         "Whether comments help, and whether those that the model writes itself do.",
         arms.COMMENTS,
+        (
+            Claim("Comments help", "comments-author", "comments-none", Measure.PASSING),
+            Claim("So do comments by the model", "comments-model", "comments-none", Measure.PASSING),
+            Claim(
+                "They help the smaller model most", "comments-author", "comments-none", Measure.PASSING, of_smaller=True
+            ),
+        ),
     ),
     Experiment(
         "language",
         "Tests by the language of prompt and comments",
         "Whether a model understands code that is commented and asked about in Italian as well as in English.",
         arms.LANGUAGE,
+        (Claim("English is ahead of Italian", "language-english", "language-italian", Measure.LINES),),
     ),
     Experiment(
         "models",

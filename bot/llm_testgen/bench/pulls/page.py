@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from llm_testgen.bench.pulls.experiments import Experiment
+from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.run import Found, PullOptions, remarks
 from llm_testgen.bench.pulls.tables import Table, markdown
 from llm_testgen.delivery.markdown import plural
@@ -30,6 +30,16 @@ comments where it asks for these first).
   cases, not of other draws.
 """
 
+_EXPERIMENT = """\
+How it is measured stands in [pull-requests.md](pull-requests.md). Each way asks once about each method; *tests written*
+are the candidates of its replies, and *passing* those of them that pass on the change as they were written or mended.
+"""
+_CLAIMS = """\
+*What was found before* is what A. Dugo reports (*Test Automatici con Large Language Model*, bachelor's thesis, Padua
+2024) of other models, on other code. The changes are those of the sums over the same cases, with 95 % intervals by
+bootstrap over projects. It is *found again* where all of the interval lies on that side.
+"""
+
 
 def main_page(found: Found, tables: Sequence[Table], options: PullOptions) -> str:
     """The page of ``bench pull-requests``."""
@@ -41,6 +51,9 @@ def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions) -> 
     yield "`make bench-replay` makes this page from recorded replies; no model is needed.\n"
     yield f"{_cases(found, options)}\n"
     yield from _tables(tables)
+    yield "## The experiments\n"
+    yield from (f"- [{one.title}]({one.name}.md): {one.question[0].lower()}{one.question[1:]}" for one in EXPERIMENTS)
+    yield ""
     yield _METHOD
     yield from _remarks(found)
 
@@ -61,7 +74,9 @@ def _experiment_parts(
     if plot is not None:
         yield f"![{experiment.title}]({plot.parent.name}/{plot.name})\n"
     yield from _tables(tables)
-    yield "How it is measured stands in [pull-requests.md](pull-requests.md).\n"
+    yield _EXPERIMENT
+    if experiment.claims:
+        yield _CLAIMS
     yield from _remarks(found)
 
 
