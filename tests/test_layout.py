@@ -92,7 +92,7 @@ MAY_IMPORT = {
     "tools": BELOW_PIPELINE,
     "search": BELOW_PIPELINE | {"bandit", "baseline", "chain", "settings", "tools"},
     "pipeline": BELOW_PIPELINE | PIPELINE | {"settings"},
-    "commands": BELOW_COMMANDS | {"evolution"},
+    "commands": BELOW_COMMANDS | {"bench", "evolution"},
     "bench": BELOW_COMMANDS,
     "tuning": BELOW_COMMANDS,
     "evolution": BELOW_COMMANDS,

@@ -48,7 +48,9 @@ SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
             "llm_testgen.commands.named", "method_command", "Write tests for one method, changed or not."
         ),
         "evolve": Subcommand("llm_testgen.commands.evolve", "evolve", "Search for a better prompt, on your own code."),
-        "report": Subcommand("llm_testgen.commands.report", "report", "Make one page of what propose found."),
+        "report": Subcommand(
+            "llm_testgen.commands.report", "report", "Make one page of what propose or a benchmark found."
+        ),
         "publish": Subcommand(
             "llm_testgen.commands.publish", "publish_command", "Post what propose found to a pull request."
         ),

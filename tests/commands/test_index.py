@@ -52,6 +52,14 @@ def test_the_session_lies_where_out_says(project, tmp_path):
     assert not (project.root / ".llm-testgen").exists()
 
 
+def test_the_results_of_a_run_stay_where_they_are(project):
+    results = project.root / ".llm-testgen"
+    results.mkdir()
+    (results / "proposal.json").write_text("{}")
+    assert run(project.root).exit_code == 0
+    assert (results / "proposal.json").is_file()
+
+
 def test_a_file_that_cannot_be_parsed_is_named_with_the_reason(project):
     project.write("src/shop/odd.py", "def [broken\n")
     result = run(project.root)

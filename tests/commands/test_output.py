@@ -6,6 +6,8 @@ from tests.conftest import GitProject
 from llm_testgen.commands.output import OUTPUT_FOLDER, output_folder, write_proposal
 from llm_testgen.edges.gitwrite import unified_patch
 from llm_testgen.errors import UsageError
+from llm_testgen.pages.render import render
+from llm_testgen.pages.run import run_page
 from llm_testgen.proposal import CoverageFigures, Funnel, Proposal
 from llm_testgen.records import TestFile, Usage
 from llm_testgen.reporting import file_records, usage_record
@@ -49,6 +51,21 @@ def test_the_results_of_an_earlier_run_are_gone_before_the_next_one(tmp_path):
         (tmp_path / name).write_text("old")
     output_folder(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"session.sqlite"}
+
+
+def test_the_page_of_an_earlier_run_is_gone_too_but_not_that_of_another_tool(tmp_path):
+    page = tmp_path / "report.html"
+    page.write_bytes(render("run.html.jinja", run_page(proposal(), {}, "1.0")))
+    output_folder(tmp_path, keep=True)
+    assert page.exists()
+    output_folder(tmp_path)
+    assert not page.exists()
+    page.write_text("<!doctype html><title>Report of something else</title>")
+    output_folder(tmp_path)
+    assert page.exists()
+    page.unlink()
+    page.mkdir()
+    output_folder(tmp_path)
 
 
 def test_they_stay_where_they_are_to_be_kept(tmp_path):

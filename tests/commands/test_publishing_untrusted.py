@@ -223,7 +223,7 @@ def test_json_that_is_no_proposal_is_refused_in_one_line(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UsageError) as raised:
         load_proposal(path)
-    assert "it is no proposal of this version" in str(raised.value)
+    assert str(raised.value).startswith(f"{path}: it is no proposal of this version")
     assert len(str(raised.value)) < 500
 
 

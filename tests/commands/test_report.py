@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.bench.pulls.made import result
 from tests.conftest import GitProject
 from tests.delivery.samples import Test, proposal
 from tests.samples import SIZES_BASE, SIZES_HEAD
 
+from llm_testgen.bench.pulls.arms import OURS, PLAIN
 from llm_testgen.cli import main
 from llm_testgen.edges.git import Repository
 from llm_testgen.index import Index
@@ -140,16 +142,77 @@ def test_missing_results_are_answered_in_one_line(tmp_path):
     assert code == 2
     assert "does not exist: run `llm-testgen propose` first" in output
     code, output = run(tmp_path)
-    assert (code, "proposal.json does not exist" in output) == (2, True)
+    assert code == 2
+    assert f"{tmp_path} holds neither proposal.json nor results.jsonl: run" in output
+    assert "or pass the folder of its results, or that of `llm-testgen bench pull-requests --out`" in output
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"\xff", b'{"version": 3}'])
-def test_what_is_no_proposal_is_refused(tmp_path, data):
-    (tmp_path / "proposal.json").write_bytes(data)
+@pytest.mark.parametrize("data", [b"{}", b"\xff", b'{"version": 3}', b"[" * 100_000, b'{"prompt": 1}\n{"prompt": 2}\n'])
+@pytest.mark.parametrize("name", ["proposal.json", "results.jsonl", "other.json"])
+def test_what_is_neither_a_proposal_nor_results_is_refused_by_its_name(tmp_path, data, name):
+    (tmp_path / name).write_bytes(data)
+    code, output = run(tmp_path / name)
+    assert code == 2
+    assert f"{tmp_path / name}: it is no proposal of this version" in output
+    assert output.endswith("or pass the results.jsonl of `llm-testgen bench pull-requests`")
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b" \n\n"])
+def test_an_empty_file_is_refused(tmp_path, data):
+    (tmp_path / "results.jsonl").write_bytes(data)
     code, output = run(tmp_path)
     assert code == 2
-    assert "it is no proposal of this version" in output
+    assert f"{tmp_path / 'results.jsonl'} is empty: pass the proposal.json of `llm-testgen propose`, or the" in output
+
+
+def results_of_benchmark(folder: Path, name: str = "results.jsonl") -> Path:
+    """Results of two arms in a file."""
+    path = folder / name
+    path.write_text("".join(result(arm).model_dump_json() + "\n" for arm in (OURS, PLAIN)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", ["results.jsonl", "kept.json"])
+def test_results_of_a_benchmark_are_told_from_a_run_by_what_they_are(tmp_path, name):
+    path = results_of_benchmark(tmp_path, name)
+    before = path.read_bytes()
+    page = tmp_path / "report.html"
+    assert run(tmp_path if name == "results.jsonl" else path) == (0, f"Report: {page}")
+    assert "Tests for 1 real change, in 2 ways" in page.read_text(encoding="utf-8")
+    assert path.read_bytes() == before
+
+
+def test_half_a_line_is_refused_and_stays_as_it_is(tmp_path):
+    path = results_of_benchmark(tmp_path)
+    for half in (path.read_bytes()[:-40], path.read_bytes()[:60]):
+        path.write_bytes(half)
+        code, output = run(tmp_path)
+        assert code == 2
+        assert f"{path} ends in half a line: a run still writes it, or was stopped" in output
+        assert path.read_bytes() == half
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_with_both_is_not_guessed_about(made, tmp_path):
+    written(made, tmp_path)
+    results_of_benchmark(tmp_path)
+    code, output = run(tmp_path)
+    assert code == 2
+    assert "holds both proposal.json and results.jsonl: pass the file that is meant" in output
+    assert run(tmp_path / "results.jsonl")[0] == 0
+
+
+def test_results_of_a_benchmark_have_no_checkout(made, tmp_path):
+    code, output = run(results_of_benchmark(tmp_path), "--repo", made.root)
+    assert code == 2
+    assert "holds results of a benchmark, which need no checkout: leave --repo out" in output
+
+
+def test_a_file_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("llm_testgen.commands.report._LONGEST_RESULTS", 100)
+    code, output = run(results_of_benchmark(tmp_path))
+    assert (code, "is longer than 100 bytes: no benchmark writes so much" in output) == (2, True)
 
 
 def test_a_page_that_cannot_be_written_is_answered_in_one_line(project, tmp_path):

@@ -1,9 +1,16 @@
-"""Proposals to show, with the source of their methods."""
+"""Proposals to show, with the source of their methods, and results of a benchmark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.pulls.made import result
 from tests.delivery.samples import SOURCE, Rest, Test, fault, proposal, regression
 
+from llm_testgen.bench.pulls.arms import COVERUP, OURS, PLAIN, TEMPERATURE
+from llm_testgen.bench.pulls.report import benchmark_html
+from llm_testgen.bench.pulls.results import ArmResult
 from llm_testgen.pages.render import render
 from llm_testgen.pages.run import run_page
 from llm_testgen.proposal import Proposal, SkipRecord
@@ -76,3 +83,19 @@ def many(count: int = 300, methods: int = 20) -> Proposal:
 def shown(made: Proposal, sources: dict[str, tuple[Method, ...]] | None = None) -> str:
     """The page of a proposal."""
     return render("run.html.jinja", run_page(made, sources or {}, "1.0")).decode()
+
+
+def benchmark_results() -> list[ArmResult]:
+    """Results of three arms, one of which does not count its candidates, and of an experiment."""
+    cases = ("a-1.0", "b-2.0", "c-3.0")
+    lines = {OURS: 3, PLAIN: 1, COVERUP: 2, TEMPERATURE[0]: 1, TEMPERATURE[5]: 2}
+    results = [result(arm, case, lines=count) for arm, count in lines.items() for case in cases]
+    about = results[0].about.model_copy(update={"notes": ("4 of 8 tests fail already",)})
+    results[0] = results[0].model_copy(update={"about": about})
+    return [one.model_copy(update={"funnel": None}) if one.arm == COVERUP.key else one for one in results]
+
+
+def benchmark(results: Sequence[ArmResult]) -> str:
+    """The page of a benchmark's results."""
+    data = "".join(f"{one.model_dump_json()}\n" for one in results).encode()
+    return benchmark_html(data, Path("results.jsonl"), "1.0").decode()

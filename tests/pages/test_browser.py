@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.delivery.samples import SOURCE, Test, fault, proposal
 from tests.pages.browser import Browser, find_browser, running
-from tests.pages.scenes import many, one_of_each, shown, source
+from tests.pages.scenes import benchmark, benchmark_results, many, one_of_each, shown, source
 
 PROGRAM = find_browser()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium")
@@ -35,10 +35,12 @@ PALE = """(() => {
   while (texts.nextNode()) {
     const element = texts.currentNode.parentElement;
     if (!texts.currentNode.data.trim() || !element.checkVisibility()) continue;
-    const [one, other] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
+    const paint = element instanceof SVGElement ? 'fill' : 'color';
+    const [one, other] = [light(parts(getComputedStyle(element)[paint])), light(behind(element))];
     const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-    seen.add(element.className);
-    if (contrast < 4.5) pale.add(`${element.tagName}.${element.className} ${contrast.toFixed(2)}`);
+    const name = element.getAttribute('class') ?? element.tagName;
+    seen.add(name);
+    if (contrast < 4.5) pale.add(`${element.tagName}.${name} ${contrast.toFixed(2)}`);
   }
   return {pale: [...pale], seen: [...seen]};
 })()"""
@@ -65,6 +67,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a benchmark."""
+    page = tmp_path_factory.mktemp("compared") / "report.html"
+    page.write_text(benchmark(benchmark_results()), encoding="utf-8")
+    return page
+
+
 def tab_to(browser: Browser, condition: str, most: int = 60) -> None:
     """Press Tab until something is true of what has the focus."""
     for _ in range(most):
@@ -74,8 +84,8 @@ def tab_to(browser: Browser, condition: str, most: int = 60) -> None:
     pytest.fail(f"nothing with {condition} gets the focus")
 
 
-def test_a_page_asks_for_nothing_and_complains_of_nothing(browser, small, large):
-    for page in (small, large):
+def test_a_page_asks_for_nothing_and_complains_of_nothing(browser, small, large, compared):
+    for page in (small, large, compared):
         browser.open(page)
         assert browser.complaints() == []
         assert browser.ask("document.compatMode") == "CSS1Compat"
@@ -182,10 +192,11 @@ def test_light_and_dark_are_what_the_reader_prefers(browser, small):
 
 
 @pytest.mark.parametrize("width", [320, 640, 1200])
-def test_nothing_is_wider_than_the_screen(browser, small, width):
-    browser.open(small, width=width)
-    browser.ask(UNFOLD)
-    assert browser.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+def test_nothing_is_wider_than_the_screen(browser, small, compared, width):
+    for page in (small, compared):
+        browser.open(page, width=width)
+        browser.ask(UNFOLD)
+        assert browser.ask("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_on_paper_accepted_tests_and_sources_are_unfolded(browser, small):
@@ -195,3 +206,60 @@ def test_on_paper_accepted_tests_and_sources_are_unfolded(browser, small):
     assert browser.ask(SEEN.format(".is-accepted pre, .listing")) == 2
     assert browser.ask(SEEN.format(".is-failing pre")) == 0
     assert browser.ask(SEEN.format("nav, .filter")) == 0
+
+
+def test_on_paper_cases_are_unfolded(browser, compared):
+    browser.open(compared)
+    assert browser.ask(SEEN.format(".case .body")) == 0
+    browser.show(media="print")
+    assert browser.ask(SEEN.format(".case .body")) == 3
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_a_benchmark_can_be_read(browser, compared, scheme):
+    browser.open(compared, scheme=scheme)
+    browser.ask(UNFOLD)
+    found = browser.ask(PALE)
+    assert found["pale"] == []
+    seen = {name for names in found["seen"] for name in names.split()}
+    assert {"facts", "amount", "value", "note", "numeric", "text", "CAPTION"} <= seen
+
+
+def test_whiskers_are_drawn_where_the_interval_is(browser, compared):
+    browser.open(compared)
+    drawn = browser.ask(
+        """(() => {
+          const svg = document.querySelector('#gained .drawn svg:has(.whisker)'), all = svg.getBoundingClientRect();
+          const [bar, line] = ['.tone-gained', '.whisker'].map(each => svg.querySelector(each).getBoundingClientRect());
+          return [bar.right, line.left, line.right].map(each => Math.round(100 * (each - all.left) / all.width));
+        })()"""
+    )
+    assert drawn == [75, 75, 75]
+
+
+def test_the_order_of_the_cases_is_chosen_by_keyboard(browser, compared):
+    browser.open(compared)
+    tab_to(browser, "id === 'order-name'")
+    for key in ("name", "changed", "missing", "gained", "behind"):
+        assert browser.ask(f"{FOCUSED}.id") == f"order-{key}"
+        assert browser.ask(SEEN.format(".ordered")) == browser.ask(SEEN.format(f".by-{key}")) == 1
+        browser.press("ArrowRight")
+
+
+def test_an_overview_leads_to_its_case_and_unfolds_it(browser, compared):
+    browser.open(compared)
+    assert browser.ask(SEEN.format("#c1")) == 0
+    tab_to(browser, "hash === '#c1'", most=80)
+    browser.press("Enter")
+    browser.wait("document.querySelector('#c1').checkVisibility()")
+    assert browser.ask("document.querySelectorAll('.case[open]').length") == 1
+
+
+def test_a_table_that_is_wider_than_the_screen_moves_by_keyboard(browser, compared):
+    browser.open(compared, width=320)
+    tab_to(browser, "scrollWidth > document.activeElement.clientWidth")
+    assert browser.ask(f"{FOCUSED}.getAttribute('aria-label')")
+    browser.press("ArrowRight", times=3)
+    browser.wait(f"{FOCUSED}.scrollLeft > 0")
+    first = f"{FOCUSED}.querySelector('tbody th').getBoundingClientRect().left"
+    assert browser.ask(f"Math.abs({first} - {FOCUSED}.getBoundingClientRect().left) < 1")

@@ -29,7 +29,7 @@ def index(path: Path, out: Path | None, *, as_json: bool) -> None:
     Only files that no earlier run has seen are parsed.
     """
     repository = Repository.open(path)
-    folder = output_folder(out or repository.root / OUTPUT_FOLDER)
+    folder = output_folder(out or repository.root / OUTPUT_FOLDER, keep=True)
     with Index.open(folder / SESSION) as opened:
         stats = _update(opened, repository.worktree_snapshot())
         failures, roots = opened.failures(), opened.source_roots()

@@ -15,6 +15,10 @@ SESSION = "session.sqlite"
 PROPOSAL = "proposal.json"
 PATCH = "tests.patch"
 ASSERTS_PATCH = "asserts.patch"
+REPORT = "report.html"
+# What a page says of itself near its beginning: other tools name their pages as we do.
+_PAGE = b'<meta name="generator" content="llm-testgen">'
+_HEAD = 4_096
 
 
 def output_folder(folder: Path, *, keep: bool = False) -> Path:
@@ -36,10 +40,20 @@ def output_folder(folder: Path, *, keep: bool = False) -> Path:
             ignore.write_text("*\n", encoding="utf-8")
         for name in () if keep else (PROPOSAL, PATCH, ASSERTS_PATCH):
             (folder / name).unlink(missing_ok=True)
+        if not keep and _is_page(folder / REPORT):
+            (folder / REPORT).unlink()
     except OSError as error:
         msg = f"results cannot be written to {folder}: {error.strerror}; pass another --out"
         raise UsageError(msg) from error
     return folder
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page of ours."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _PAGE in file.read(_HEAD)
 
 
 def write_proposal(folder: Path, proposal: Proposal, files: Iterable[TestFile]) -> None:

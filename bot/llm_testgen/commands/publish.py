@@ -34,7 +34,11 @@ def load_proposal(path: Path) -> Proposal:
     if len(data) > LONGEST_PROPOSAL:
         msg = f"{path} is longer than {LONGEST_PROPOSAL:,} bytes: propose writes none like that"
         raise UsageError(msg)
-    return read_proposal(data)
+    try:
+        return read_proposal(data)
+    except UsageError as error:
+        msg = f"{path}: {error}"
+        raise UsageError(msg) from error
 
 
 @click.command("publish")

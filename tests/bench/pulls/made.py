@@ -35,6 +35,7 @@ def result(arm, case="a-1.0", *, model="m", lines=2, missing=4, passed=3, candid
         form=arm.digest(),
         model=model,
         seed=seed,
+        most=4,
         figures=figures,
         funnel=Funnel(
             replies=2, candidates=candidates, built=candidates, passed=passed, stable=passed, gained=1, accepted=1

@@ -110,9 +110,8 @@ def change(more: Series, less: Series, measure: Callable[[ArmResult], int]) -> I
 
 def _ratio(observations: Sequence[tuple[float, ...]]) -> float:
     above, below = (sum(pair[place] for pair in observations) for place in (0, 1))
-    if below:
-        return above / below
-    return math.inf if above else 1.0
+    # Drawn cases may have nothing to divide by: half a test stands in, so that the ratio stays a number.
+    return above / (below or 0.5) if above or below else 1.0
 
 
 def verdict(difference: Interval) -> str:

@@ -141,9 +141,9 @@ async def run(plan: Plan, tools: Tools) -> Progress:
     return progress
 
 
-def key_of(case: Case, arm: Arm, model: str, seed: int) -> ResultKey:
+def key_of(case: Case, arm: Arm, model: str, plan: Plan) -> ResultKey:
     """Under which the result of an arm on a case is kept."""
-    return case.name, arm.key, arm.digest(), model, seed
+    return case.name, arm.key, arm.digest(), model, plan.seed, plan.methods
 
 
 def _wanted(case: Case, plan: Plan, results: ResultStore) -> list[tuple[Arm, str]]:
@@ -151,7 +151,7 @@ def _wanted(case: Case, plan: Plan, results: ResultStore) -> list[tuple[Arm, str
         (arm, model)
         for model in plan.models
         for arm in plan.arms
-        if results.find(key_of(case, arm, model, plan.seed)) is None
+        if results.find(key_of(case, arm, model, plan)) is None
     ]
 
 
@@ -208,6 +208,7 @@ async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> A
         form=arm.digest(),
         model=name,
         seed=plan.seed,
+        most=plan.methods,
         figures=way_figures(way, found, proved, missing, model),
         funnel=funnel(found.replies, found.judged),
         methods=_methods(ground, _gained(found), human),
@@ -240,6 +241,7 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
         form=arm.digest(),
         model=name,
         seed=plan.seed,
+        most=plan.methods,
         figures=found.figures,
         funnel=None,
         methods=_methods(ground, found.gained, scene.human),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llm_testgen.bench.pulls.arms import MAIN, Arm
+from llm_testgen.bench.pulls.claims import claims_table
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.report_cases import CaseView, Group, Overview, case_views, overviews
 from llm_testgen.bench.pulls.report_charts import LONGEST_NAME, funnel_charts, lines_chart, passing_chart, share
@@ -94,11 +95,12 @@ class _Known:
     """What can be shown of some results.
 
     Attributes:
-        results: Those of one seed and of the arms as they are now.
+        results: Those of one draw and of the arms as they are now.
         models: Who answered.
         main: What can be compared of the main arms.
         experiments: The experiments, each with what can be compared; only those with something to compare.
         seed: By which the methods were chosen.
+        most: How many of a case at most.
         notes: What is left out.
     """
 
@@ -107,6 +109,7 @@ class _Known:
     main: tuple[Series, ...]
     experiments: tuple[tuple[Experiment, tuple[Series, ...]], ...]
     seed: int
+    most: int
     notes: tuple[str, ...]
 
     def of_models(self, series: Sequence[Series]) -> Iterator[Sequence[Series]]:
@@ -140,23 +143,24 @@ def benchmark_html(data: bytes, path: Path, version: str) -> bytes:
 def _known(results: Sequence[ArmResult]) -> _Known:
     forms = {(arm.key, arm.digest()) for arm in _arms()}
     of_now = [result for result in results if (result.arm, result.form) in forms]
-    seeds = Counter(result.seed for result in of_now)
-    seed = max(sorted(seeds), key=seeds.__getitem__, default=0)
-    found = tuple(result for result in of_now if result.seed == seed)
+    draws = Counter((result.seed, result.most) for result in of_now)
+    draw = max(sorted(draws), key=draws.__getitem__, default=(0, 0))
+    found = tuple(result for result in of_now if (result.seed, result.most) == draw)
     models = tuple(dict.fromkeys(result.model for result in found))
     experiments = [(one, series_of(found, one.arms, models)) for one in EXPERIMENTS]
     notes = []
     if other := len(results) - len(of_now):
         notes.append(f"{plural(other, 'result')} of other forms of the arms, from another version, not shown")
-    if others := sorted(set(seeds) - {seed}):
-        told = f"the seed {others[0]}" if len(others) == 1 else f"the seeds {', '.join(map(str, others))}"
-        notes.append(f"results of {told} are not shown: a file that holds only these shows them")
+    if others := sorted(draws.keys() - {draw}):
+        told = "; ".join(f"seed {seed}, {plural(most, 'method')} a case" for seed, most in others)
+        notes.append(f"results of other draws are not shown ({told}): a file that holds only one's shows them")
     return _Known(
         results=found,
         models=models,
         main=series_of(found, MAIN, models),
         experiments=tuple((one, series) for one, series in experiments if _is_comparison(one, series)),
-        seed=seed,
+        seed=draw[0],
+        most=draw[1],
         notes=tuple(notes),
     )
 
@@ -211,6 +215,7 @@ def _title(known: _Known) -> str:
 def _about(known: _Known) -> Iterator[tuple[str, Phrase]]:
     yield "Model" if len(known.models) == 1 else "Models", phrase(_listed(known.models))
     yield "Seed", plain(str(known.seed))
+    yield "Methods", plain(f"{known.most} of a case at most")
     yield "Split", phrase(_listed(sorted({result.split for result in known.results})))
     yield "Projects", phrase(_listed(sorted({result.project for result in known.results})))
 
@@ -254,7 +259,8 @@ def _compared(known: _Known) -> Table:
         ]
         if any(counts):
             shown.append((plain(label), *map(plain, cells)))
-    columns = (Column(visible(model, LONGEST_NAME), numeric=True) for model in known.models)
+    names = known.models if len(known.models) > 1 else ("cases",)
+    columns = (Column(visible(name, LONGEST_NAME), numeric=True) for name in names)
     return Table("Cases that are compared, of those that have results", (Column("arm"), *columns), tuple(shown))
 
 
@@ -300,13 +306,15 @@ def _experiment(known: _Known, experiment: Experiment, series: Sequence[Series])
     # Where the model is what differs, all stand in one chart.
     parts = list(known.of_models(series)) if len(experiment.arms) > 1 else [series]
     charts = [chart for own in parts for chart in (lines_chart(own, is_main=False), passing_chart(own)) if chart]
-    tables = (*_tables(experiment_table(experiment.title, series)), *_tables(difference_table(series)))
+    tables = [*_tables(experiment_table(experiment.title, series)), *_tables(difference_table(series))]
+    if claims := claims_table(experiment.claims, series):
+        tables.append(_table(claims))
     return ExperimentView(
         name=experiment.name,
         title=experiment.title,
         question=experiment.question,
         charts=tuple(charts),
-        tables=tables,
+        tables=tuple(tables),
         notes=tuple(map(phrase, _experiment_notes(known, experiment, series))),
     )
 

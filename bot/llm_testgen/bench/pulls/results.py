@@ -64,6 +64,7 @@ class ArmResult(_Record):
         form: Digest of the arm's settings and prompts.
         model: Who answered.
         seed: By which the methods were chosen.
+        most: How many methods were asked for at most.
         figures: Tests, lines, mutants, tokens, CPU.
         funnel: How far the candidates came; None of a peer, which judges its own.
         methods: The methods, one by one.
@@ -78,6 +79,7 @@ class ArmResult(_Record):
     form: str
     model: str
     seed: int
+    most: int
     figures: WayFigures
     funnel: Funnel | None
     methods: tuple[MethodResult, ...]
@@ -87,7 +89,7 @@ class ArmResult(_Record):
     @property
     def key(self) -> ResultKey:
         """What it is the result of."""
-        return self.case, self.arm, self.form, self.model, self.seed
+        return self.case, self.arm, self.form, self.model, self.seed, self.most
 
     @property
     def share(self) -> float:
@@ -105,7 +107,7 @@ class ArmResult(_Record):
         return self.figures.lines >= self.about.missing > 0
 
 
-ResultKey = tuple[str, str, str, str, int]
+ResultKey = tuple[str, str, str, str, int, int]
 
 
 class ResultStore:

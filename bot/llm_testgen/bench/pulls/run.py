@@ -184,7 +184,11 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
         plan = Plan(cases, tuple(arms), models, options.seed, options.methods)
         progress = await run(plan, tools)
     names = {case.name for case in cases}
-    known = [result for result in results if result.case in names and result.seed == options.seed]
+    known = [
+        result
+        for result in results
+        if result.case in names and (result.seed, result.most) == (options.seed, options.methods)
+    ]
     return Found(series_of(known, arms, models), progress, cases)
 
 
