@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from llm_testgen.bench.pulls.estimates import Interval, bootstrap, compare
+from llm_testgen.bench.pulls.estimates import Interval, Part, bootstrap, compare
 from llm_testgen.bench.pulls.results import ArmResult
 from llm_testgen.bench.pulls.tables import Series, Table, points
 
@@ -99,19 +99,14 @@ def _share(result: ArmResult, measure: Measure) -> float:
 def change(more: Series, less: Series, measure: Callable[[ArmResult], int]) -> Interval | None:
     """The ratio of two arms on the same cases, less 1; None where the other arm has nothing at all."""
     others = {result.case: result for result in less.results}
-    groups: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+    groups: defaultdict[str, list[Part]] = defaultdict(list)
     for result in more.results:
-        groups[result.project].append((float(measure(result)), float(measure(others[result.case]))))
+        groups[result.project].append((measure(result), measure(others[result.case])))
     if not sum(second for group in groups.values() for _, second in group):
         return None
-    found = bootstrap(groups, _ratio)
+    # Drawn cases may have nothing to divide by: half a test stands in, so that there is a ratio.
+    found = bootstrap(groups, stand_in=0.5)
     return Interval(found.value - 1, found.low - 1, found.high - 1)
-
-
-def _ratio(observations: Sequence[tuple[float, ...]]) -> float:
-    above, below = (sum(pair[place] for pair in observations) for place in (0, 1))
-    # Drawn cases may have nothing to divide by: half a test stands in, so that the ratio stays a number.
-    return above / (below or 0.5) if above or below else 1.0
 
 
 def verdict(difference: Interval) -> str:

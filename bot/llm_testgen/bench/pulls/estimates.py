@@ -10,12 +10,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from types import ModuleType
+from typing import Any
 
 from llm_testgen.errors import UsageError
 
 DRAWS = 4_000
+Part = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,54 +53,45 @@ class Difference:
     worse: int
 
 
-def bootstrap(
-    groups: Mapping[str, Sequence[tuple[float, ...]]],
-    figure: Callable[[Sequence[tuple[float, ...]]], float],
-    seed: int = 0,
-) -> Interval:
-    """A figure of all observations, with the interval that drawing whole groups anew gives (percentile bootstrap).
+def bootstrap(groups: Mapping[str, Sequence[Part]], seed: int = 0, *, stand_in: float = 0.0) -> Interval:
+    """A ratio of sums, with the interval that drawing whole groups anew gives (percentile bootstrap).
 
     Args:
-        groups: Observations by group: those of one group are drawn together.
-        figure: What is made of observations.
+        groups: Observations by group, each with what is above and what is below: those of one group are drawn together.
+            With 1 below it is a mean.
         seed: The same gives the same interval.
+        stand_in: Added above and below where the sum below is 0, so that there is a ratio; 0 makes it 0.
 
     Raises:
         ValueError: There is no observation.
     """
-    names = sorted(groups)
-    everything = [one for name in names for one in groups[name]]
-    if not everything:
+    names = sorted(name for name in groups if groups[name])
+    if not names:
         msg = "there is nothing to draw from"
         raise ValueError(msg)
-    value = figure(everything)
+    sums = [tuple(map(sum, zip(*groups[name], strict=True))) for name in names]
+    np, stats = _libraries()
+    above, below = np.asarray(sums, dtype=float).T
+
+    def of_drawn(indices: Any, axis: int = -1) -> Any:  # noqa: ANN401 - arrays
+        whole = below[indices].sum(axis)
+        part = above[indices].sum(axis) + np.where(whole, 0.0, stand_in)
+        whole = np.where(whole, whole, stand_in)
+        return np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)
+
+    everything = np.arange(len(names))
+    value = float(of_drawn(everything))
     if len(names) == 1:
         return Interval(value, -math.inf, math.inf)
-
-    def of_drawn(indices: Sequence[int]) -> float:
-        return figure([one for index in indices for one in groups[names[index]]])
-
-    np, stats = _libraries()
     found = stats.bootstrap(
-        (np.arange(len(names)),),
+        (everything,),
         of_drawn,
         n_resamples=DRAWS,
-        vectorized=False,
+        vectorized=True,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(value, float(found.low), float(found.high))
-
-
-def mean(observations: Sequence[tuple[float, ...]]) -> float:
-    """The mean of observations of one number each."""
-    return fmean(one for (one,) in observations)
-
-
-def ratio(observations: Sequence[tuple[float, ...]]) -> float:
-    """The sum of the first numbers over that of the second; 0 where that is nothing."""
-    below = sum(second for _, second in observations)
-    return sum(first for first, _ in observations) / below if below else 0.0
 
 
 def compare(
@@ -118,11 +110,11 @@ def compare(
     """
     cases = [case for case in first if case in second]
     differences = [first[case] - second[case] for case in cases]
-    groups: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+    groups: defaultdict[str, list[Part]] = defaultdict(list)
     for case, difference in zip(cases, differences, strict=True):
-        groups[group_of(case)].append((difference,))
-    interval = bootstrap(groups, mean, seed)
-    sums = [sum(one for (one,) in group) for group in groups.values()]
+        groups[group_of(case)].append((difference, 1.0))
+    interval = bootstrap(groups, seed)
+    sums = [sum(one for one, _ in group) for group in groups.values()]
     better, worse = sum(one > 0 for one in differences), sum(one < 0 for one in differences)
     return Difference(interval, _by_signs(sums, seed), len(cases), better, worse)
 
@@ -137,9 +129,9 @@ def _by_signs(sums: Sequence[float], seed: int) -> float:
     np, stats = _libraries()
     found = stats.permutation_test(
         (np.asarray(sums),),
-        lambda signed: float(np.sum(signed)),
+        np.sum,
         permutation_type="samples",
-        vectorized=False,
+        vectorized=True,
         n_resamples=DRAWS,
         rng=np.random.default_rng(seed),
     )

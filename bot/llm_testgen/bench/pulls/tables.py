@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from llm_testgen.bench.pulls.arms import Arm
-from llm_testgen.bench.pulls.estimates import Difference, Interval, bootstrap, compare, mean, ratio
+from llm_testgen.bench.pulls.estimates import Difference, Interval, Part, bootstrap, compare
 from llm_testgen.bench.pulls.results import ArmResult, by_case, together
 
 Rows = Sequence[Sequence[str]]
@@ -41,17 +41,17 @@ class Series:
         """The arm."""
         return self.arm.label
 
-    def interval(self, values: Callable[[ArmResult], tuple[float, ...]], figure: Callable[..., float]) -> Interval:
-        """A figure over the cases, projects drawn whole."""
-        groups: defaultdict[str, list[tuple[float, ...]]] = defaultdict(list)
+    def interval(self, part: Callable[[ArmResult], Part]) -> Interval:
+        """A ratio over the cases, projects drawn whole."""
+        groups: defaultdict[str, list[Part]] = defaultdict(list)
         for result in self.results:
-            groups[result.project].append(values(result))
-        return bootstrap(groups, figure)
+            groups[result.project].append(part(result))
+        return bootstrap(groups)
 
     @property
     def share(self) -> Interval:
         """Covered lines over missing ones, of all cases together."""
-        return self.interval(lambda result: (result.figures.lines, result.about.missing), ratio)
+        return self.interval(lambda result: (result.figures.lines, result.about.missing))
 
     @property
     def passing(self) -> Interval | None:
@@ -60,13 +60,13 @@ class Series:
         if not sum(one.candidates for one in funnels):
             return None
         return self.interval(
-            lambda result: (result.funnel.passed, result.funnel.candidates) if result.funnel else (0, 0), ratio
+            lambda result: (result.funnel.passed, result.funnel.candidates) if result.funnel else (0, 0)
         )
 
     @property
     def whole(self) -> Interval:
         """Share of cases of which nothing is left to cover."""
-        return self.interval(lambda result: (float(result.is_whole),), mean)
+        return self.interval(lambda result: (result.is_whole, 1))
 
 
 def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> tuple[Series, ...]:
