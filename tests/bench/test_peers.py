@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from llm_testgen.bench import coverup_focus
+from llm_testgen.bench import coverup_focus, coverup_suite
 from llm_testgen.bench.peers import COVERUP_PEER, CoverAgent, CoverUp, PeerCase, find_cover_agent, package_folder
 from llm_testgen.bench.projects import requirements
 from llm_testgen.errors import UsageError
@@ -62,10 +64,38 @@ def test_coverup_is_run_on_the_pieces_that_are_wanted_with_a_checkpoint_of_its_o
         ["--checkpoint", focus[3]],
     ):
         assert options in [real[place : place + 2] for place in range(len(real))]
-    assert "--pytest-args=-o filterwarnings=" in real
+    assert "--pytest-args=-p coverup_suite -o filterwarnings=" in real
+    assert {path.name for path in peer.tools()} == {"coverup_focus.py", "coverup_suite.py"}
     assert focus[:3] == [str(PYTHON), "-I", "/copy/bin/coverup_focus.py"]
     assert json.loads(focus[4]) == {"src/pkg/a.py": [2, 3, 5], "src/pkg/sub/b.py": [7]}
     assert (peer.collected(case()), peer.added(case())) == (("tests/test_coverup_*.py",), {})
+
+
+@pytest.mark.parametrize(
+    ("file", "fails", "counted"),
+    [
+        ("test_old.py", False, "1 passed, 1 skipped"),
+        ("test_lost.py", False, "1 skipped"),
+        ("tmp_test_abc.py", True, "1 failed"),
+        ("test_coverup_1.py", True, "1 error"),
+    ],
+)
+def test_only_tests_of_the_project_are_excused_when_they_fail(file, fails, counted, tmp_path):
+    failing = "def test_wrong():\n    assert 0\n\n\ndef test_right():\n    pass\n"
+    unknown = "import not_there\n"
+    files = {"test_old.py": failing, "test_lost.py": unknown, "tmp_test_abc.py": failing, "test_coverup_1.py": unknown}
+    (tmp_path / file).write_text(files[file])
+    command = [sys.executable, "-m", "pytest", "-p", "coverup_suite", "-p", "no:cacheprovider", "-x", file]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(coverup_suite.__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode in {1, 2}) == fails, done.stdout
+    assert counted in done.stdout
 
 
 def test_coverup_takes_one_package_at_a_time():
