@@ -1,0 +1,1 @@
+"""Models of our own: training data, LoRA, mixtures of LoRA experts, quantisation."""
