@@ -1,0 +1,1 @@
+"""Integer quantisation, the study of its error, and models and adapters as GGUF files."""
