@@ -60,6 +60,10 @@ SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
         "demo": Subcommand("llm_testgen.commands.demo", "demo", "Show it on a sample change, with the embedded model."),
         "index": Subcommand("llm_testgen.commands.index", "index", "Build a project's index, and show what it holds."),
         "bench": Subcommand("llm_testgen.bench.cli", "bench", "Measure the tool, beside other ways of doing the same."),
+        "quantize": Subcommand(
+            "llm_testgen.tuning.quantising.cli", "quantize", "Measure quantisation, or write a model as a GGUF file."
+        ),
+        "tune": Subcommand("llm_testgen.tuning.cli", "tune", "Make a model of your own: data, adapters, mixtures."),
         "doctor": Subcommand("llm_testgen.commands.doctor", "doctor", "Show what confines tests on this machine."),
         "models": Subcommand("llm_testgen.commands.models", "models", "List the embedded models, or fetch one."),
     }

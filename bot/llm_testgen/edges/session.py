@@ -12,11 +12,12 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from llm_testgen.edges.models import Model, Sampling
 from llm_testgen.errors import UsageError
-from llm_testgen.records import Prompt, Reply, Usage, Verdict
+from llm_testgen.records import Message, Outcome, Prompt, Reply, Usage, Verdict
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS exchange (
@@ -48,6 +49,35 @@ CREATE TABLE IF NOT EXISTS verdict (
     judged_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was asked about a target, and what came back.
+
+    Attributes:
+        target: Id of the changed method.
+        attempt: Which prompt about it.
+        messages: The chat, without the prefill.
+        prefill: What the reply was begun with.
+        reply: The whole reply.
+    """
+
+    target: str
+    attempt: int
+    messages: tuple[Message, ...]
+    prefill: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedTest:
+    """A test that was accepted, as a module of its own; target and attempt say which exchange it came from."""
+
+    target: str
+    attempt: int
+    name: str
+    code: str
 
 
 class Session:
@@ -108,6 +138,25 @@ class Session:
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """All exchanges, in the order in which they were made."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT target, attempt, messages, prefill, reply FROM exchange ORDER BY asked_at, rowid"
+            ).fetchall()
+        return tuple(
+            Exchange(target, attempt, tuple(Message(**message) for message in json.loads(messages)), prefill, reply)
+            for target, attempt, messages, prefill, reply in rows
+        )
+
+    def accepted(self) -> tuple[AcceptedTest, ...]:
+        """The tests that were accepted, in the order in which they were recorded."""
+        with self._connection() as connection:
+            rows = connection.execute(
+                "SELECT target, attempt, name, code FROM verdict WHERE outcome = ? ORDER BY rowid", (Outcome.ACCEPTED,)
+            ).fetchall()
+        return tuple(AcceptedTest(*row) for row in rows)
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

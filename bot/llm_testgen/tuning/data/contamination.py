@@ -1,0 +1,87 @@
+"""Whether an example holds a part of what the benchmark measures on: its projects' sources and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+from llm_testgen.bench.cases import known_cases
+from llm_testgen.bench.changes import PinnedRelease
+from llm_testgen.bench.environments import Workshop
+from llm_testgen.paths import is_python
+from llm_testgen.tuning.data.examples import Example
+from llm_testgen.tuning.data.releases import held_out_projects, normalised
+from llm_testgen.tuning.data.similarity import runs, words
+
+# As many words as Brown et al., *Language models are few-shot learners* (2020), looked for.
+_WORDS = 13
+_LEAST_NAMES = 7  # of them; runs of numbers are in many tables
+_SHORTEST_LINE = 16  # characters; shorter lines are alike everywhere
+_MOST_LINES = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What no example may hold.
+
+    Attributes:
+        projects: Their names.
+        compared: Those of them whose files were there to be compared with.
+        grams: Runs of 13 words of these files.
+        lines: Lines of these files.
+    """
+
+    projects: frozenset[str]
+    compared: frozenset[str]
+    grams: frozenset[int]
+    lines: frozenset[int]
+
+    def fault(self, example: Example) -> str:
+        """Why an example must not be trained on; empty if it may be."""
+        if normalised(example.meta.project) in self.projects:
+            return "its project is one that the benchmark measures on"
+        if not self.grams.isdisjoint(_grams(example.text)):
+            return f"it shares {_WORDS} words in a row with what the benchmark measures on"
+        own = list(_lines(example.answer))
+        shared = sum(line in self.lines for line in own)
+        return "most of its lines are in what the benchmark measures on" if shared > len(own) * _MOST_LINES else ""
+
+
+def held_out(workshop: Workshop) -> HeldOut:
+    """What the benchmark measures on, as far as the releases of its cases are in the work folder.
+
+    Raises:
+        ProjectError: A release that is there cannot be read.
+    """
+    compared: set[str] = set()
+    grams: set[int] = set()
+    lines: set[int] = set()
+    for release in _releases():
+        if any(workshop.folder.glob(f"source-{release.name}-{release.version}-{release.sha256[:12]}.tar.gz")):
+            compared.add(normalised(release.name))
+            for path, data in workshop.source(release, workshop.python).items():
+                if is_python(path):
+                    text = data.decode("utf-8", "replace")
+                    grams.update(_grams(text))
+                    lines.update(_lines(text))
+    return HeldOut(held_out_projects(), frozenset(compared), frozenset(grams), frozenset(lines))
+
+
+def _releases() -> tuple[PinnedRelease, ...]:
+    """The releases of the cases that the benchmark measures on, each once."""
+    cases = [case for case in known_cases() if normalised(case.project) in held_out_projects()]
+    return tuple(dict.fromkeys(release for case in cases for release in (case.old, case.new)))
+
+
+def _grams(text: str) -> Iterator[int]:
+    for run in runs(words(text), _WORDS):
+        if sum(_is_name(word) for word in run) >= _LEAST_NAMES:
+            yield hash(run)
+
+
+def _is_name(word: Hashable) -> bool:
+    return isinstance(word, str) and not word[:1].isdigit()
+
+
+def _lines(text: str) -> Iterator[int]:
+    return (hash(line.strip()) for line in text.split("\n") if len(line.strip()) >= _SHORTEST_LINE)
