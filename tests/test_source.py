@@ -193,6 +193,29 @@ def test_a_signature_is_the_header_in_one_line(source, expected):
     assert header(source) == expected
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "",
+        "a, /",
+        "a, /, b",
+        "a=1, /, b=None, *, c",
+        "*, c=True, d",
+        "*args, c",
+        "*args: int, **kw: t.Any",
+        "a: 'A' = 'it\\'s', b=\"x\", c=b'y', d=u'z'",
+        "a: t.Optional[int]=..., b: x.y.z=p.q.r, c: A | None=-1",
+        "a=lambda x, y=1: (x, y), b=(1,), c=(), d=[*x], e={1: 2}, f=f'{x!r:>{y}}'",
+        "a=1e400, b=2j, c=1.50, d=0xFF, e=x[1:2], f=not y, g=(z := 3), h=1 .real",
+        "a='\\n\\u2028\u00e9', *c, d=yes if no else maybe, **e",
+    ],
+)
+def test_parameters_are_written_as_python_itself_writes_them(parameters):
+    node = ast.parse(f"def f({parameters}): ...").body[0]
+    assert isinstance(node, FunctionNode)
+    assert signature(node) == f"def f({ast.unparse(node.args)})"
+
+
 def test_own_lines_are_those_of_no_definition_inside():
     module = parse(
         "a.py", b"import x\n\nclass A:\n    y = 1\n    @x\n    def f(self):\n        z = 2\n    w = 3\n\nv = 4\n"

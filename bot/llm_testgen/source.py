@@ -21,6 +21,7 @@ from llm_testgen.records import MODULE_QUALNAME, Method, MethodKind
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 DefinitionNode = FunctionNode | ast.ClassDef
 
+_PLAIN = frozenset({str, bytes, int, bool, type(None)})
 _LONE_CR = re.compile(rb"\r(?!\n)")
 
 
@@ -168,13 +169,51 @@ def in_block(source: str) -> tuple[str, int]:
 def signature(node: DefinitionNode) -> str:
     """The header of a definition in one line, without decorators and colon."""
     if isinstance(node, ast.ClassDef):
-        bases = [ast.unparse(base) for base in node.bases]
         keywords = [ast.unparse(keyword) for keyword in node.keywords]
-        arguments = ", ".join(bases + keywords)
+        arguments = ", ".join([*map(_written, node.bases), *keywords])
         return f"class {node.name}({arguments})" if arguments else f"class {node.name}"
     keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    return f"{keyword} {node.name}({ast.unparse(node.args)}){returns}"
+    returns = f" -> {_written(node.returns)}" if node.returns else ""
+    return f"{keyword} {node.name}({', '.join(_parameters(node.args))}){returns}"
+
+
+def _parameters(given: ast.arguments) -> Iterator[str]:
+    """Parameters as `ast.unparse` writes them, which takes many times as long."""
+    positional = [*given.posonlyargs, *given.args]
+    if not given.defaults:
+        texts = [_parameter(argument, None) for argument in positional]
+    else:
+        defaults = [*[None] * (len(positional) - len(given.defaults)), *given.defaults]
+        texts = [_parameter(*pair) for pair in zip(positional, defaults, strict=True)]
+    yield from texts[: len(given.posonlyargs)]
+    if given.posonlyargs:
+        yield "/"
+    yield from texts[len(given.posonlyargs) :]
+    if given.vararg is not None:
+        yield f"*{_parameter(given.vararg, None)}"
+    elif given.kwonlyargs:
+        yield "*"
+    for pair in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        yield _parameter(*pair)
+    if given.kwarg is not None:
+        yield f"**{_parameter(given.kwarg, None)}"
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None) -> str:
+    text = argument.arg if argument.annotation is None else f"{argument.arg}: {_written(argument.annotation)}"
+    return text if default is None else f"{text}={_written(default)}"
+
+
+def _written(node: ast.expr) -> str:
+    """An expression as `ast.unparse` writes it."""
+    kind = type(node)
+    if kind is ast.Name:
+        return node.id  # type: ignore[attr-defined,no-any-return]
+    if kind is ast.Constant and node.kind is None and type(node.value) in _PLAIN:  # type: ignore[attr-defined]
+        return repr(node.value)  # type: ignore[attr-defined]
+    if kind is ast.Attribute and type(node.value) in {ast.Name, ast.Attribute}:  # type: ignore[attr-defined]
+        return f"{_written(node.value)}.{node.attr}"  # type: ignore[attr-defined]
+    return ast.unparse(node)
 
 
 def _walk(node: ast.AST, *, prefix: str, inside_class: bool) -> Iterator[tuple[str, DefinitionNode, bool]]:

@@ -101,7 +101,7 @@ def test_a_recording_may_be_compressed_and_says_who_answered(tmp_path):
 def test_what_is_no_recording_is_refused(data, tmp_path):
     path = tmp_path / "replies.jsonl"
     path.write_bytes(data)
-    with pytest.raises(UsageError, match="is no recording of this bench"):
+    with pytest.raises(UsageError, match="holds no replies of this benchmark"):
         Replies.from_file(path)
 
 

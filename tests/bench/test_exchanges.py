@@ -66,7 +66,7 @@ def test_what_comes_along_is_gone_on_with_and_packed_again(tmp_path, monkeypatch
 def test_what_is_no_recording_is_refused(tmp_path, data):
     path = tmp_path / "r.jsonl"
     path.write_bytes(data)
-    with pytest.raises(UsageError, match="no recording of exchanges"):
+    with pytest.raises(UsageError, match="holds no exchanges with a model"):
         Exchanges.open(path)
 
 

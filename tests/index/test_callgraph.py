@@ -108,7 +108,7 @@ class Unused(Base):
 
 def make():
     Left().step()
-    return [Left(), Right()]
+    return [Base(), Left(), Right()]
 
 
 def f(base: Base):
@@ -132,7 +132,7 @@ def test_a_declared_object_may_be_one_of_an_heir_and_a_new_one_is_not(calls):
 
 def test_of_many_overrides_only_the_declared_class_is_told_for_other_objects(calls):
     heirs = "".join(f"class H{n}(Base):\n    def step(self): return {n}\n" for n in range(5))
-    made = "def make(): return [H0(), H1(), H2(), H3(), H4()]\n"
+    made = "def make(): return [Base(), H0(), H1(), H2(), H3(), H4()]\n"
     code = f"class Base:\n    def step(self): return 1\n    def run(self): self.step()\n{heirs}{made}"
     assert targets(calls(f"{code}def f(base: Base): base.step()\n")) == {"Base.step"}
     assert len(calls(f"{code}", "Base.run")) == 6
@@ -172,7 +172,7 @@ def test_making_an_object_calls_all_that_makes_it(calls):
 
 def test_reading_a_property_calls_it_of_an_heir_too(calls):
     code = "class A:\n    @property\n    def x(self): return 1\n    def g(self): return self.x\n"
-    code += "class B(A):\n    @property\n    def x(self): return 2\ndef make(): return B()\n"
+    code += "class B(A):\n    @property\n    def x(self): return 2\ndef make(): return A(), B()\n"
     assert targets(calls(code, "A.g")) == {"A.x", "B.x"}
 
 
@@ -211,3 +211,25 @@ def test_a_method_that_is_got_by_a_name_and_kept_is_not_called(calls):
     assert calls(code, "A.f") == []
     called = code.replace("self.x =", "found =") + "        return found(1)\n"
     assert targets(calls(called, "A.f")) == {"A.visit_a"}
+
+
+def test_of_a_class_that_nothing_makes_only_the_heirs_have_objects(calls):
+    code = "class A:\n    def go(self): self.step()\n    def step(self): return 1\n"
+    code += "class B(A):\n    def step(self): return 2\ndef make(): return B()\n"
+    assert targets(calls(code, "A.go")) == {"B.step"}
+    assert targets(calls(f"{code}def more(): return A()\n", "A.go")) == {"A.step", "B.step"}
+    kept = f"{code}MAKER = A\n"
+    assert targets(calls(kept, "A.go")) == {"A.step", "B.step"}
+
+
+def test_an_heir_that_is_only_kept_under_another_name_has_objects_too(calls):
+    code = "class A:\n    def go(self): self.step()\n    def step(self): raise NotImplementedError\n"
+    code += "class B(A):\n    def step(self): return 2\n"
+    assert targets(calls(code, "A.go")) == {"A.step"}
+    assert targets(calls(f"{code}Best = B\n", "A.go")) == {"B.step"}
+
+
+def test_for_a_stub_that_is_named_itself_its_overrides_are_called(calls):
+    code = "class A:\n    @staticmethod\n    def step(): raise NotImplementedError\n"
+    code += "class B(A):\n    @staticmethod\n    def step(): return 2\ndef make(): return B()\n"
+    assert targets(calls(f"{code}def f(cls: type[A]): cls.step()\n")) == {"B.step"}

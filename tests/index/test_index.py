@@ -243,6 +243,27 @@ def test_another_version_of_the_index_is_built_anew_and_other_tables_stay(tmp_pa
     connection.close()
 
 
+def test_a_first_update_leaves_every_index_of_the_schema_and_no_other_is_touched(tmp_path, snapshot):
+    def indexes():
+        connection = sqlite3.connect(path)
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").fetchall()
+        connection.close()
+        return {name for (name,) in rows}
+
+    path = tmp_path / "session.sqlite"
+    with Index.open(path) as opened:
+        made = indexes()
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE exchange (reply TEXT)")
+        connection.execute("CREATE INDEX exchange_by_reply ON exchange (reply)")
+        connection.close()
+        opened.update(snapshot(PROJECT))
+        assert indexes() == made | {"exchange_by_reply"}
+        opened.update(snapshot({**PROJECT, "pkg/c.py": "x = 1\n"}))
+    assert indexes() == made | {"exchange_by_reply"}
+    assert "definition_by_qualname" in made
+
+
 def test_the_folder_of_the_index_is_made(tmp_path):
     Index.open(tmp_path / "a" / "b" / "session.sqlite").close()
     assert (tmp_path / "a" / "b" / "session.sqlite").is_file()

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
 import json
-import os
-import zlib
 from collections.abc import Iterable
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from llm_testgen.bench.recordings import Recordings
 from llm_testgen.edges.models import Model, Sampling
-from llm_testgen.errors import UsageError
 from llm_testgen.records import Prompt, Reply, Usage
 
 RECORDED = files("llm_testgen.bench") / "data" / "chain.jsonl.gz"
-_GZIP = b"\x1f\x8b"
-
 _Key = tuple[str, str, str, int]
 
 
@@ -67,6 +61,9 @@ class ChainReply(BaseModel):
         return Reply(prompt, self.reply, self.model, usage, self.truncated)
 
 
+_FILES = Recordings(ChainReply, "replies of this benchmark", "--record")
+
+
 class Replies:
     """A recording: what the file holds, and what is added to it. Of two replies to the same the later one counts."""
 
@@ -88,7 +85,7 @@ class Replies:
         Raises:
             UsageError: There is none.
         """
-        return cls(_read(RECORDED))
+        return cls(_FILES.read(RECORDED))
 
     @classmethod
     def from_file(cls, path: Path) -> Replies:
@@ -97,7 +94,7 @@ class Replies:
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
-        return cls(_read(path))
+        return cls(_FILES.read(path))
 
     @classmethod
     def open(cls, path: Path) -> Replies:
@@ -106,13 +103,7 @@ class Replies:
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
-        if not path.exists():
-            return cls((), path)
-        # A run that was killed while it wrote leaves half a line.
-        data = path.read_bytes()
-        if not data.startswith(_GZIP) and (whole := data.rfind(b"\n") + 1) < len(data):
-            os.truncate(path, whole)
-        return cls(_read(path), path)
+        return cls(_FILES.resume(path), path)
 
     @property
     def models(self) -> str:
@@ -138,12 +129,7 @@ class Replies:
         """
         self._keep(reply)
         if self._path is not None:
-            try:
-                with self._path.open("a", encoding="ascii") as stream:
-                    stream.write(json.dumps(reply.model_dump()) + "\n")
-            except OSError as error:
-                msg = f"{self._path} cannot be written ({error.strerror}): pass another --record"
-                raise UsageError(msg) from error
+            _FILES.add(self._path, [reply])
 
     def _keep(self, reply: ChainReply) -> None:
         self._by_key.setdefault(reply.key, {})[reply.digest] = reply
@@ -219,16 +205,3 @@ def prompt_digest(prompt: Prompt) -> str:
     """What tells one wording of a prompt from another."""
     asked = [dataclasses.asdict(message) for message in prompt.messages]
     return hashlib.sha256(json.dumps([asked, prompt.prefill]).encode()).hexdigest()[:16]
-
-
-def _read(path: Path | Traversable) -> list[ChainReply]:
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")
-        return [ChainReply.model_validate_json(line) for line in text.split("\n") if line]
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): pass --record a file of replies, or a new one"
-        raise UsageError(msg) from error
-    except (ValidationError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        msg = f"{path} is no recording of this bench: pass --record another file"
-        raise UsageError(msg) from error

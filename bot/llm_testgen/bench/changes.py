@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from llm_testgen.bench.environments import Workshop
@@ -105,19 +103,16 @@ def change_repository(workshop: Workshop, change: ReleasePair, python: Path, hum
     Raises:
         ProjectError: A release cannot be had, or is not the one that was pinned.
     """
+
+    def make(folder: Path) -> None:
+        old, new = (_within_git(workshop.source(release, python)) for release in (change.old, change.new))
+        first, second = (f"{release.name} {release.version}" for release in (change.old, change.new))
+        create_repository(folder, {first: old, second: before_its_tests(old, new)})
+        if human:
+            add_branch(folder, human, f"{second} with its tests", new)
+
     kind = "case" if human else "change"
-    folder = workshop.folder / f"{kind}-{change.name}-{change.old.sha256[:8]}-{change.new.sha256[:8]}"
-    with FileLock(workshop.folder / f".{folder.name}.lock"):
-        if not folder.exists():
-            old, new = (_within_git(workshop.source(release, python)) for release in (change.old, change.new))
-            first, second = (f"{release.name} {release.version}" for release in (change.old, change.new))
-            with tempfile.TemporaryDirectory(dir=workshop.folder, prefix="fetch-") as scratch:
-                whole = Path(scratch, "repository")
-                create_repository(whole, {first: old, second: before_its_tests(old, new)})
-                if human:
-                    add_branch(whole, human, f"{second} with its tests", new)
-                whole.rename(folder)
-    return folder
+    return workshop.kept(f"{kind}-{change.name}-{change.old.sha256[:8]}-{change.new.sha256[:8]}", make)
 
 
 def _within_git(tree: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -84,14 +84,25 @@ class Workshop:
         Raises:
             ProjectError: The release cannot be had, or is not the one that was pinned.
         """
-        folder = self.folder / f"{project.name}-{project.version}-{project.sha256[:12]}"
-        with FileLock(self.folder / f".{folder.name}.lock"):
+
+        def make(folder: Path) -> None:
+            create_repository(folder, {f"{project.name} {project.version}": self.source(project, python)})
+
+        return self.kept(f"{project.name}-{project.version}-{project.sha256[:12]}", make)
+
+    def kept(self, name: str, make: Callable[[Path], None]) -> Path:
+        """A folder of the workshop, which is made where it is not there yet, and is there whole or not at all.
+
+        Args:
+            name: The folder's.
+            make: Makes it at a path that is given to it.
+        """
+        folder = self.folder / name
+        with FileLock(self.folder / f".{name}.lock"):
             if not folder.exists():
-                files = self.source(project, python)
                 with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
-                    whole = Path(scratch, "repository")
-                    message = f"{project.name} {project.version}"
-                    create_repository(whole, {message: files})
+                    whole = Path(scratch, "whole")
+                    make(whole)
                     whole.rename(folder)
         return folder
 
@@ -127,20 +138,6 @@ class Release(Protocol):
     @property
     def sha256(self) -> str:
         """Of its source distribution, in hexadecimal."""
-
-
-def fetch_source(project: Release, python: Path, scratch: Path) -> dict[str, bytes]:
-    """The files of a source distribution, as path → bytes.
-
-    Args:
-        project: What to fetch.
-        python: An interpreter that has pip.
-        scratch: An empty folder.
-
-    Raises:
-        ProjectError: It cannot be had, or is not the one that was pinned.
-    """
-    return _unpack(_download(project, python, scratch))
 
 
 def _download(project: Release, python: Path, scratch: Path) -> Path:

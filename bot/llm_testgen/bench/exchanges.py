@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import os
 import re
-import zlib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from operator import itemgetter
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue
 
-from llm_testgen.errors import UsageError
+from llm_testgen.bench.recordings import Recordings
 
 RECORDED = files("llm_testgen.bench") / "data" / "peers.jsonl.gz"
-_GZIP = b"\x1f\x8b"
 # What an execution of the same test says differently each time, and a prompt may quote: see `request_digest`.
 _VOLATILE = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
@@ -56,6 +52,9 @@ class Exchange(BaseModel):
     seconds: float
 
 
+_FILES = Recordings(Exchange, "exchanges with a model", "--out")
+
+
 class Exchanges:
     """A recording: what the file holds, and what is added to it. Several answers to one request come in their order."""
 
@@ -89,14 +88,8 @@ class Exchanges:
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
-        lent = _read(RECORDED) if RECORDED.is_file() else []
-        if not path.exists():
-            return cls((), path, lent)
-        # A run that was killed while it wrote leaves half a line.
-        data = path.read_bytes()
-        if not data.startswith(_GZIP) and (whole := data.rfind(b"\n") + 1) < len(data):
-            os.truncate(path, whole)
-        return cls(_read(path), path, lent)
+        lent = _FILES.read(RECORDED) if RECORDED.is_file() else []
+        return cls(_FILES.resume(path), path, lent)
 
     @classmethod
     def from_file(cls, path: Path) -> Exchanges:
@@ -105,7 +98,7 @@ class Exchanges:
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
-        return cls(_read(path))
+        return cls(_FILES.read(path))
 
     def find(self, purse: str, digest: str, times: int) -> Exchange | None:
         """The answer to what a purse has asked so many times before; None where it is not known."""
@@ -122,18 +115,11 @@ class Exchanges:
         # The file holds all of a purse, or nothing of it.
         added = [*self._lent.pop(exchange.purse, []), exchange]
         if self._path is not None:
-            try:
-                with self._path.open("a", encoding="ascii") as stream:
-                    stream.writelines(json.dumps(one.model_dump()) + "\n" for one in added)
-            except OSError as error:
-                msg = f"{self._path} cannot be written ({error.strerror}): pass another --record"
-                raise UsageError(msg) from error
+            _FILES.add(self._path, added)
 
     def pack(self) -> bytes:
         """All of it in a form that can be shipped: compressed, and the same each time."""
-        known = sorted(self._known.items(), key=lambda item: item[0])
-        lines = "".join(json.dumps(one.model_dump()) + "\n" for _, found in known for one in found)
-        return gzip.compress(lines.encode("ascii"), mtime=0)
+        return _FILES.pack(one for _, found in sorted(self._known.items(), key=itemgetter(0)) for one in found)
 
     def _keep(self, exchange: Exchange) -> None:
         self._known.setdefault((exchange.purse, exchange.digest), []).append(exchange)
@@ -159,16 +145,3 @@ def _steady(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_steady(item) for item in value]
     return value
-
-
-def _read(path: Path | Traversable) -> list[Exchange]:
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")
-        return [Exchange.model_validate_json(line) for line in text.split("\n") if line]
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): pass a file of recorded exchanges, or a new one"
-        raise UsageError(msg) from error
-    except (ValidationError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        msg = f"{path} is no recording of exchanges: pass another file"
-        raise UsageError(msg) from error

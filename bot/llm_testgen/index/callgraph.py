@@ -1,25 +1,31 @@
 """Which function of a project may call which, more fully than the edges that an update writes.
 
 Beside what names lead to, it knows what Python calls unseen (``with``, operators, ``len``), which overrides in
-subclasses a call may reach, and, where an object's class is unknown, which classes have a method of that name if they
-are of one family. Nothing of it is stored: it is made from the texts in the index when it is asked for.
+subclasses a call may reach, what is handed over to where it is called, and, where an object's class is unknown, which
+classes have a method of that name if they are of one family. Nothing of it is stored: it is made from the texts in the
+index when it is asked for.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from llm_testgen.index.entities import ClassEntity, Entity, FunctionEntity, InstanceEntity, SuperEntity
+from llm_testgen.index.entities import ClassEntity, Entity, FunctionEntity, InstanceEntity, SuperEntity, enclosing
 from llm_testgen.index.expressions import chain
 from llm_testgen.index.facts import CALLED, BindingKind, is_unknown, last_name
 from llm_testgen.index.families import Families
+from llm_testgen.index.flows import MOST, Flows
+from llm_testgen.index.moves import Moves, moves_of
 from llm_testgen.index.resolve import Resolver
 from llm_testgen.index.sites import Site, SiteKind, sites
+from llm_testgen.index.terms import Parameters, parameters
+from llm_testgen.index.values import Made, Nested, Place
 from llm_testgen.paths import is_test, is_tooling
-from llm_testgen.records import MODULE_QUALNAME
-from llm_testgen.source import FunctionNode, SourceError, parse
+from llm_testgen.records import MODULE_QUALNAME, MethodKind
+from llm_testgen.source import DefinitionNode, FunctionNode, SourceError, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,17 @@ def call_graph(resolver: Resolver, texts: Mapping[str, Callable[[], str]]) -> tu
         texts: Gives the text of each file.
     """
     paths = [path for path in sorted(texts) if not is_test(path) and not is_tooling(path)]
-    functions = {path: list(_functions(texts[path]())) for path in paths}
-    stubs = {(path, qualname) for path in paths for qualname, node in functions[path] if _is_stub(node)}
+    nodes = {path: list(_definitions(texts[path]())) for path in paths}
+    functions = {path: [(name, node) for name, node in nodes[path] if isinstance(node, FunctionNode)] for path in paths}
+    stubs = {
+        (path, qualname) for path in paths for qualname, node in functions[path] if "." in qualname and _is_stub(node)
+    }
     families = Families(resolver, paths, texts, stubs)
+    flows = _flows(resolver, families, nodes)
     found: dict[FunctionCall, None] = {}
     for path in paths:
         for qualname, node in functions[path]:
-            caller = _Caller(resolver, families, path, qualname)
+            caller = _Caller(resolver, families, flows, path, qualname)
             for site in sites(node):
                 for target in caller.targets(site):
                     if not families.is_stand_in(target):
@@ -63,14 +73,32 @@ def call_graph(resolver: Resolver, texts: Mapping[str, Callable[[], str]]) -> tu
     return tuple(found)
 
 
-def _functions(text: str) -> Iterator[tuple[str, FunctionNode]]:
+def _definitions(text: str) -> Iterator[tuple[str, DefinitionNode | ast.Module]]:
     try:
         module = parse("", text.encode("utf-8", "surrogatepass"))
     except SourceError:
         return
     for definition in module.definitions:
-        if isinstance(definition.node, FunctionNode):
-            yield definition.method.qualname, definition.node
+        yield definition.method.qualname, definition.node
+
+
+def _flows(
+    resolver: Resolver, families: Families, nodes: Mapping[str, Sequence[tuple[str, DefinitionNode | ast.Module]]]
+) -> Flows:
+    moves: dict[Place, Moves] = defaultdict(Moves)
+    signatures: dict[Place, Parameters] = {}
+    for path, named in nodes.items():
+        for qualname, node in named:
+            place = Place(path, qualname)
+            try:
+                moved = moves_of(node)
+            except RecursionError:  # a deeply nested expression hands nothing over that is worth more
+                moved = Moves()
+            moves[place].moves.extend(moved.moves)
+            moves[place].calls.extend(moved.calls)
+            if isinstance(node, FunctionNode):
+                signatures[place] = parameters(node.args)
+    return Flows(resolver, families, moves, signatures)
 
 
 def _is_stub(node: FunctionNode) -> bool:
@@ -86,8 +114,14 @@ def _is_stub(node: FunctionNode) -> bool:
 class _Caller:
     """What the places in one function lead to."""
 
-    def __init__(self, resolver: Resolver, families: Families, path: str, qualname: str) -> None:
+    def __init__(self, resolver: Resolver, families: Families, flows: Flows, path: str, qualname: str) -> None:
         self._resolver = resolver
+        self._flows = flows
+        self._place = Place(path, qualname)
+        self._own_function = FunctionEntity(path, qualname)
+        around = resolver.view(path).definitions.get(enclosing(qualname))
+        is_method = around is not None and around.kind is MethodKind.CLASS
+        self._cls = ClassEntity(path, enclosing(qualname)) if is_method else None
         self._families = families
         self._path = path
         self._qualname = qualname
@@ -96,15 +130,13 @@ class _Caller:
         """The functions that may be called there."""
         match site.kind:
             case SiteKind.CALL:
-                return self._called(site.text)
+                return self._called(site.text) or self._handed(site)
             case SiteKind.ATTRIBUTE:
                 return self._read(site.text)
             case SiteKind.PASSED:
                 return self._passed(site)
             case SiteKind.PROTOCOL:
                 return self._asked(site)
-            case SiteKind.PREFIX:
-                return self._put_together(site)
 
     def _evaluate(self, text: str) -> Entity | None:
         return None if is_unknown(text) else self._resolver.evaluate(text, self._path, self._qualname)
@@ -117,12 +149,37 @@ class _Caller:
                 return dispatched
         entity = self._evaluate(text)
         if isinstance(entity, FunctionEntity):
-            return [entity]
+            return self._families.overrides(entity) or [entity]
         if isinstance(entity, ClassEntity):
             return self._made(entity)
         if isinstance(entity, InstanceEntity):
             return self._families.dispatched(entity.cls, "__call__")
         return self._families.named(name, called=True) if head and self._may_be_ours(head) else []
+
+    def _handed(self, site: Site) -> list[FunctionEntity]:
+        """What has come from elsewhere to where it is called."""
+        found: dict[FunctionEntity, None] = {}
+        for value in self._flows.called(self._place, site.line, site.text):
+            match value:
+                case FunctionEntity() if self._may_be_of_self(value):
+                    found[FunctionEntity(value.path, value.qualname)] = None
+                case Nested() if value.at != self._place and self._flows.is_function(value.at):
+                    found[FunctionEntity(value.at.path, value.at.owner)] = None
+                case ClassEntity():
+                    found.update(dict.fromkeys(self._made(value)))
+                case InstanceEntity():
+                    found.update(dict.fromkeys(self._families.dispatched(value.cls, "__call__")))
+                case Made():
+                    member = self._resolver.member(value.cls, "__call__")
+                    found.update({member: None} if isinstance(member, FunctionEntity) else {})
+        targets = self._families.without_stubs(found)
+        return sorted(targets, key=lambda one: (one.path, one.qualname)) if len(targets) <= MOST else []
+
+    def _may_be_of_self(self, function: FunctionEntity) -> bool:
+        """Whether a method of this method's family is one of an object that has this method, and not an override."""
+        if function.receiver is None or not self._cls:
+            return True
+        return self._families.share_object(self._cls, self._own_function, function)
 
     def _made(self, cls: ClassEntity) -> list[FunctionEntity]:
         members = (self._resolver.member(cls, name) for name in ("__new__", "__init__", "__post_init__"))
@@ -199,16 +256,6 @@ class _Caller:
             if found:
                 return found
         return []
-
-    def _put_together(self, site: Site) -> list[FunctionEntity]:
-        """All methods of the object that the name of one may be put together to."""
-        entity = self._resolver.value(self._evaluate(site.text))
-        if not isinstance(entity, InstanceEntity):
-            return []
-        names = self._families.names_of(entity.cls, site.protocols)
-        own = self._own(site.text)
-        found = [one for name in names for one in self._families.dispatched(entity.cls, name, within=own)]
-        return [one for one in found if not self._resolver.definition(one).is_property]
 
     def _may_be_ours(self, head: str) -> bool:
         """Whether an unknown object may be one of the project's: not what is imported from elsewhere, nor a literal."""

@@ -39,9 +39,12 @@ class BindingKind(StrEnum):
     INSTANCE = "instance"
     CLASS = "class"
 
+    # Hashed in every binding there is, and an enumeration's own is written in Python.
+    __hash__ = str.__hash__
 
-@dataclass(frozen=True, slots=True)
-class DefinitionFact:
+
+# Of these there are so many that what making and comparing one costs is felt: tuples are the cheapest records.
+class DefinitionFact(NamedTuple):
     """A definition without its path and text.
 
     Attributes:
@@ -71,21 +74,22 @@ class DefinitionFact:
     @property
     def is_accessor(self) -> bool:
         """Whether it is the setter or deleter of a property."""
-        return any(decorator.endswith(_ACCESSORS) for decorator in self.decorators)
+        return bool(self.decorators) and any(decorator.endswith(_ACCESSORS) for decorator in self.decorators)
 
     @property
     def is_property(self) -> bool:
         """Whether reading it as an attribute runs it."""
+        if not self.decorators:
+            return False
         names = [decorator.rpartition(".")[2] for decorator in self.decorators]
         return self.is_accessor or any(name.endswith("property") or name == "reify" for name in names)
 
     @property
     def is_context_manager(self) -> bool:
         """Whether it is a generator made a context manager."""
-        return any(decorator.endswith("contextmanager") for decorator in self.decorators)
+        return bool(self.decorators) and any(decorator.endswith("contextmanager") for decorator in self.decorators)
 
 
-# Of these there are so many that what making and comparing one costs is felt: tuples are the cheapest records.
 class ImportFact(NamedTuple):
     """One name bound by an import statement.
 
@@ -193,10 +197,10 @@ class BlobFacts:
     @cached_property
     def interface(self) -> tuple[object, ...]:
         """What the resolution of calls in *other* files may depend on."""
-        shapes = tuple((d.qualname, d.kind, d.bases, d.decorators, d.returns, d.fixture) for d in self.definitions)
+        shapes = [(d.qualname, d.kind, d.bases, d.decorators, d.returns, d.fixture) for d in self.definitions]
         private = self.private
         return (
-            shapes,
-            tuple(fact for fact in self.imports if fact.owner not in private),
-            tuple(fact for fact in self.bindings if fact.owner not in private),
+            tuple(shapes),
+            tuple([fact for fact in self.imports if fact.owner not in private]),
+            tuple([fact for fact in self.bindings if fact.owner not in private]),
         )

@@ -43,7 +43,7 @@ class Fixtures:
         """The fixture that a test or fixture gets for one of its parameters; None for any other function."""
         definition = self._resolver.view(path).definitions[owner]
         is_function = definition.kind in {MethodKind.FUNCTION, MethodKind.METHOD}
-        collected = is_function and is_test(path) and owner.rpartition(".")[2].startswith("test")
+        collected = is_function and owner.rpartition(".")[2].startswith("test") and is_test(path)
         if not (definition.fixture or collected):
             return None
         if definition.kind is MethodKind.METHOD:

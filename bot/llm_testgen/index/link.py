@@ -67,8 +67,12 @@ class _Linker:
 
     def _calls(self, path: str, expressions: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int, int, str]]:
         for owner, texts in expressions.items():
+            nowhere: dict[str, bool] = {}
             for position, text in enumerate(texts):
-                if leads_nowhere(self._resolver, text, path, owner):
+                head = text.partition(".")[0]
+                if head not in nowhere:
+                    nowhere[head] = leads_nowhere(self._resolver, head, path, owner)
+                if nowhere[head]:
                     continue
                 target = call_target(self._resolver, text, path, owner)
                 if target is not None:

@@ -24,6 +24,7 @@ class ModuleMap:
         self.paths = frozenset(paths)
         self.roots = roots
         self._folders: set[str] = set()
+        self._found: dict[str, str | None] = {}
         for path in self.paths:
             folder = path
             while (folder := folder.rpartition("/")[0]) and f"{folder}/" not in self._folders:
@@ -38,10 +39,11 @@ class ModuleMap:
 
     def find(self, name: str, importer: str) -> str | None:
         """The module of an absolute dotted name, as an import in the file ``importer`` finds it."""
-        for root in (*self.roots, ""):
-            found = self._below(root, name)
-            if found is not None and not found.endswith("/"):
-                return found
+        if name not in self._found:
+            self._found[name] = self._from_roots(name)
+        found = self._found[name]
+        if found is not None:
+            return found
         if name.partition(".")[0] in sys.stdlib_module_names:
             return None
         beside = self._below(package_base(importer, self.paths), name)
@@ -49,6 +51,14 @@ class ModuleMap:
             return beside
         namespaces = (self._below(root, name) for root in (*self.roots, ""))
         return next((found for found in namespaces if found is not None), None)
+
+    def _from_roots(self, name: str) -> str | None:
+        """The file of a module or package below a source root."""
+        for root in (*self.roots, ""):
+            found = self._below(root, name)
+            if found is not None and not found.endswith("/"):
+                return found
+        return None
 
     def submodule(self, package: str, name: str) -> str | None:
         """The module or package ``name`` inside a package."""

@@ -21,15 +21,15 @@ def parse_blob(data: bytes) -> BlobFacts:
     try:
         text = decode(data)
         parts = collect(parse_tree(text))
-        definitions = tuple(_definition_fact(part, text) for part in parts)
+        definitions = tuple([_definition_fact(part, text) for part in parts])
     except SourceError as error:
         return BlobFacts(error=str(error))
     except RecursionError:
         return BlobFacts(error="cannot be parsed: too deeply nested")
     return BlobFacts(
         definitions=definitions,
-        imports=tuple(dict.fromkeys(fact for part in parts for fact in part.imports)),
-        bindings=tuple(dict.fromkeys(fact for part in parts for fact in part.bindings)),
+        imports=tuple(dict.fromkeys([fact for part in parts for fact in part.imports])),
+        bindings=tuple(dict.fromkeys([fact for part in parts for fact in part.bindings])),
         expressions=_merged(parts),
         text=text,
     )
@@ -54,7 +54,7 @@ def _definition_fact(part: Part, text: str) -> DefinitionFact:
         kind=part.kind,
         start=definition_start(node) if node.decorator_list else node.lineno,
         end=node.end_lineno or node.lineno,
-        signature=_signature(node),
+        signature=signature(node),
         docstring=_docstring(node),
         bases=_bases(node),
         decorators=tuple([chain(decorator).removesuffix("()") for decorator in node.decorator_list]),
@@ -67,18 +67,6 @@ def _bases(node: DefinitionNode) -> tuple[str, ...]:
     if not isinstance(node, ast.ClassDef):
         return ()
     return tuple(chain(base).removesuffix("[]") for base in node.bases)
-
-
-def _signature(node: DefinitionNode) -> str:
-    """The header as `source.signature` writes it; without its detour where there are only bare names."""
-    if type(node) is not ast.FunctionDef or node.returns is not None:
-        return signature(node)
-    given = node.args
-    if given.defaults or given.kwonlyargs or given.posonlyargs or given.vararg or given.kwarg:
-        return signature(node)
-    if any(argument.annotation is not None for argument in given.args):
-        return signature(node)
-    return f"def {node.name}({', '.join([argument.arg for argument in given.args])})"
 
 
 def _docstring(node: ast.Module | DefinitionNode) -> str:

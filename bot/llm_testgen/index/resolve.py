@@ -213,6 +213,8 @@ class Resolver:
         for fact in facts:
             if fact.kind is BindingKind.ANNOTATION:
                 return self._annotated(fact.value, path, fact.owner)
+        if strict and any(fact.kind is BindingKind.VALUE and not fact.value for fact in facts):
+            return None
         known = [entity for fact in facts if fact.value != "None" for entity in self._possible(fact, path)]
         if strict and None in known:
             return None

@@ -7,8 +7,7 @@ as `facts` defines them, and what is asked of it.
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,7 +22,6 @@ class SiteKind(StrEnum):
     ATTRIBUTE = "attribute"
     PROTOCOL = "protocol"
     PASSED = "passed"
-    PREFIX = "prefix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +31,8 @@ class Site:
     Attributes:
         line: Where it begins.
         kind: What is asked for.
-        text: The chain that is called, read, set or passed on, or of the object that a protocol is asked of, or an
-            attribute by a name that is put together.
-        protocols: Of a protocol the names of special methods, of which the first that is there is called; of an
-            attribute by a name that is put together, with what such names begin.
+        text: The chain that is called, read, set or passed on, or of the object that a protocol is asked of.
+        protocols: Of a protocol the names of special methods, of which the first that is there is called.
         called: Of a chain that is passed on, what it is given to.
     """
 
@@ -47,7 +43,6 @@ class Site:
     called: str = ""
 
 
-_PREFIX = re.compile(r"_?[a-z]+_")
 _ITER, _TRUTH, _TEXT = ("__iter__", "__getitem__"), ("__bool__", "__len__"), ("__str__", "__repr__")
 _BUILTINS = {
     "len": ("__len__",),
@@ -100,44 +95,11 @@ _SUBSCRIPTS = {ast.Load: "__getitem__", ast.Store: "__setitem__", ast.Del: "__de
 
 def sites(function: FunctionNode) -> Iterator[Site]:
     """Every place in a function's body, those in functions nested in it too; not its header, which runs earlier."""
-    nodes = [node for statement in function.body for node in ast.walk(statement)]
-    for node in nodes:
-        handler = _HANDLERS.get(type(node))
-        if handler is not None:
-            yield from handler(node)
-    yield from _put_together(nodes)
-
-
-def _put_together(nodes: Sequence[ast.AST]) -> Iterator[Site]:
-    """``getattr(self, f"visit_{kind}")()``, where name and method may also stand in variables."""
-    called = [node.func for node in nodes if isinstance(node, ast.Call)]
-    names = {node.id for node in called if isinstance(node, ast.Name)}
-    asked = [node for node in called if isinstance(node, ast.Call)]
-    for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-            asked += [node.value for target in node.targets if isinstance(target, ast.Name) and target.id in names]
-    asked = [node for node in asked if chain(node.func) == "getattr" and node.args]
-    if not asked:
-        return
-    beginnings = [text for node in nodes if (text := _beginning(node)) is not None]
-    prefixes = tuple(dict.fromkeys(text for text in beginnings if _PREFIX.fullmatch(text)))
-    for call in asked:
-        text = chain(call.args[0])
-        if prefixes and is_known(text) and len(call.args) > 1 and not isinstance(call.args[1], ast.Constant):
-            yield Site(call.lineno, SiteKind.PREFIX, text, prefixes)
-
-
-def _beginning(node: ast.AST) -> str | None:
-    """With what a text begins that is put together."""
-    match node:
-        case ast.JoinedStr(values=[ast.Constant(value=str(text)), ast.FormattedValue(), *_]):
-            return text
-        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Add()):
-            return text
-        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
-            return text.partition("%")[0]
-        case _:
-            return None
+    for statement in function.body:
+        for node in ast.walk(statement):
+            handler = _HANDLERS.get(type(node))
+            if handler is not None:
+                yield from handler(node)
 
 
 def _protocol(node: ast.expr, *names: str) -> Iterator[Site]:

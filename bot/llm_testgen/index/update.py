@@ -14,7 +14,16 @@ from llm_testgen.index.modules import ModuleMap
 from llm_testgen.index.parse import parse_blob
 from llm_testgen.index.roots import source_roots
 from llm_testgen.index.stale import affected
-from llm_testgen.index.store import add_blob, delete_edges, digest, load_facts, meta, set_meta, transaction
+from llm_testgen.index.store import (
+    add_blob,
+    delete_edges,
+    digest,
+    drop_indexes,
+    load_facts,
+    meta,
+    set_meta,
+    transaction,
+)
 from llm_testgen.paths import is_python, is_test
 from llm_testgen.records import Snapshot, TreeFile
 
@@ -40,6 +49,7 @@ def update(connection: sqlite3.Connection, snapshot: Snapshot, progress: Progres
     files = [file for file in snapshot.files if is_python(file.path)]
     with transaction(connection), _no_search_for_cycles():
         known = {blob for (blob,) in connection.execute("SELECT blob FROM source_blob")}
+        indexes = [] if known else drop_indexes(connection)
         new = {file.blob: file for file in files if file.blob not in known}
         facts = _Facts(connection, _parse_new(connection, new, snapshot.read, progress))
         before = _file_ids(connection)
@@ -52,6 +62,8 @@ def update(connection: sqlite3.Connection, snapshot: Snapshot, progress: Progres
             changed = _stale(connection, before, paths, changed, facts) if same_places else sorted(paths)
         if changed:
             link(connection, ModuleMap(paths, roots), paths, changed, facts.of)
+        for statement in indexes:
+            connection.execute(statement)
         set_meta(connection, "interface", interface)
         set_meta(connection, "roots", "\n".join(roots))
     return Parsed(len(new), sum(file.blob in known for file in files))

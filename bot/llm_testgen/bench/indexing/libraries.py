@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sysconfig
-import tempfile
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from llm_testgen.bench.changes import PinnedRelease
-from llm_testgen.bench.environments import Workshop, fetch_source
+from llm_testgen.bench.environments import Workshop
 from llm_testgen.errors import UsageError
 from llm_testgen.paths import is_python, is_test, is_tooling
 
@@ -80,19 +78,14 @@ def source_tree(workshop: Workshop, release: PinnedRelease, python: Path) -> Pat
     Raises:
         ProjectError: It cannot be had, or is not the one that was pinned.
     """
-    folder = workshop.folder / f"tree-{release.name}-{release.version}-{release.sha256[:12]}"
-    with FileLock(workshop.folder / f".{folder.name}.lock"):
-        if not folder.exists():
-            with tempfile.TemporaryDirectory(dir=workshop.folder, prefix="fetch-") as scratch:
-                place = Path(scratch, "download")
-                place.mkdir()
-                whole = Path(scratch, "tree")
-                for path, data in fetch_source(release, python, place).items():
-                    target = whole / path
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(data)
-                whole.rename(folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        for path, data in workshop.source(release, python).items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+
+    return workshop.kept(f"tree-{release.name}-{release.version}-{release.sha256[:12]}", make)
 
 
 def standard_library() -> Path:

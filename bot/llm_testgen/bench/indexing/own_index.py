@@ -36,7 +36,14 @@ def _snapshot(root: Path, files: list[tuple[str, str]], changed: list[str] | Non
     new = {changed[0]: changed[2].encode("utf-8")} if changed else {}
     blobs = dict(files) | ({changed[0]: changed[1]} if changed else {})
     tree = tuple(TreeFile(path, blob) for path, blob in sorted(blobs.items()))
-    return Snapshot("0" * 40, tree, lambda file: new.get(file.path) or (root / file.path).read_bytes())
+
+    def read(file: TreeFile) -> bytes:
+        if file.path in new:
+            return new[file.path]
+        with open(f"{root}/{file.path}", "rb") as opened:  # noqa: PTH123 - as the floor reads
+            return opened.read()
+
+    return Snapshot("0" * 40, tree, read)
 
 
 if __name__ == "__main__":

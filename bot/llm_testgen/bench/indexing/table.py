@@ -45,10 +45,12 @@ _METHOD = """\
 - *Recall*: the share of the observed pairs that a tool has as an edge. Callbacks and dynamic dispatch count, and count
   against.
 - *Precision*: of the edges whose caller was run, and the line of the call too, the share of those that were seen to be
-  true: directly, or through code that is not the library's. pyan3 and the stored edges tell no line: there it is enough
-  that the caller was run.
+  true: directly, or through code that is not the library's.
+- *Precision is not like for like.* pyan3 and the stored edges tell no line: there it is enough that the caller was run,
+  so they are judged on calls that were never reached, too. Compare it between jedi and the graph of calls alone.
+- *Not held out*: these libraries were looked at while the rules of the graph of calls were made. Of others expect less.
 - *The stored edges* are those that prompts are built from. *The graph of calls* is made from the index when it is asked
-  for.
+  for. Neither is told which test reaches which code: what was recorded here informs no edge, it only judges them.
 - jedi follows each call in the library's files with `Script.goto`; pyan3's edges are its uses between functions.
 """
 

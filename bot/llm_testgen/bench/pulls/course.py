@@ -14,7 +14,7 @@ from llm_testgen.bench.case_ground import HumanReference, case_ground, human_ref
 from llm_testgen.bench.cases import Case, case_repository
 from llm_testgen.bench.chain_ground import Ground, Machine
 from llm_testgen.bench.chain_ledger import RunStore
-from llm_testgen.bench.chain_report import way_figures
+from llm_testgen.bench.chain_report import WayFigures, way_figures
 from llm_testgen.bench.chain_ways import Yield, follow, proofs
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.bench.pulls.arms import Arm
@@ -23,7 +23,7 @@ from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
 from llm_testgen.errors import LlmTestgenError, ModelError
-from llm_testgen.proposal import funnel
+from llm_testgen.proposal import Funnel, funnel
 from llm_testgen.records import ChangedMethod, Lines, LinesByPath
 
 _MUTANTS = 10
@@ -178,9 +178,39 @@ def _remaining(progress: Progress) -> str:
     return "" if left is None else f"; about {max(1, round(left / 60))} min left"
 
 
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """What an arm brings to a case, whoever wrote the tests; see `ArmResult`."""
+
+    figures: WayFigures
+    funnel: Funnel | None
+    gained: LinesByPath
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def of(self, arm: Arm, model: str, scene: Scene, plan: Plan) -> ArmResult:
+        """As a result of that arm and case."""
+        case, about = scene.case, _about(scene.ground, scene.human)
+        return ArmResult(
+            case=case.name,
+            project=case.project,
+            split=case.split,
+            arm=arm.key,
+            form=arm.digest(),
+            model=model,
+            seed=plan.seed,
+            most=plan.methods,
+            figures=self.figures,
+            funnel=self.funnel,
+            methods=_methods(scene.ground, self.gained, scene.human),
+            about=about.model_copy(update={"notes": (*about.notes, *self.notes)}),
+            seconds=self.seconds,
+        )
+
+
 async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
     """The result of one arm; None where the recording lacks a reply and there is no model to ask."""
-    case, ground, human, store = scene.case, scene.ground, scene.human, scene.store
+    case, ground, store = scene.case, scene.ground, scene.store
     if arm.peer:
         return await _try_peer(arm, name, scene, plan, tools)
     started = time.monotonic()
@@ -199,22 +229,13 @@ async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> A
         tools.say(f"{case.name}: {arm.label}, {name}: {model.unanswered} prompts have no recorded reply")
         return None
     proved = await proofs(found, ground, store, _MUTANTS)
-    missing = ground.missing()
-    return ArmResult(
-        case=case.name,
-        project=case.project,
-        split=case.split,
-        arm=arm.key,
-        form=arm.digest(),
-        model=name,
-        seed=plan.seed,
-        most=plan.methods,
-        figures=way_figures(way, found, proved, missing, model),
+    result = _Brought(
+        figures=way_figures(way, found, proved, ground.missing(), model),
         funnel=funnel(found.replies, found.judged),
-        methods=_methods(ground, _gained(found), human),
-        about=_about(ground, human),
+        gained=_gained(found),
         seconds=max(0.0, time.monotonic() - started - (found.usage.seconds if tools.live else 0.0)),
     )
+    return result.of(arm, name, scene, plan)
 
 
 async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
@@ -232,22 +253,8 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
         return None
     if found.said:
         tools.say(f"{case.name}: {arm.label}, {name}: {found.said}")
-    about = _about(ground, scene.human)
-    return ArmResult(
-        case=case.name,
-        project=case.project,
-        split=case.split,
-        arm=arm.key,
-        form=arm.digest(),
-        model=name,
-        seed=plan.seed,
-        most=plan.methods,
-        figures=found.figures,
-        funnel=None,
-        methods=_methods(ground, found.gained, scene.human),
-        about=about.model_copy(update={"notes": (*about.notes, *([found.said] if found.said else []))}),
-        seconds=found.seconds,
-    )
+    result = _Brought(found.figures, None, found.gained, found.seconds, (found.said,) if found.said else ())
+    return result.of(arm, name, scene, plan)
 
 
 def _gained(found: Yield) -> LinesByPath:

@@ -20,9 +20,14 @@ tests leave at least two changed lines unexecuted. An arm may spend 800 tokens o
 comments where it asks for these first).
 
 - *lines*: changed lines of these methods that no older test executes and that the arm's tests do.
-- *share of missing lines*, *cases fully covered*: with 95 % confidence intervals by bootstrap over projects.
+- *missing lines*, *fully covered*: the share of all those lines, and of cases of which none is left; with 95 %
+  confidence intervals by bootstrap over projects.
 - *the authors' own tests*: the newer release's tests, on the same lines.
-- *diff coverage*: of the whole change, without and with the arm's tests of these methods.
+- *diff coverage*: per cent of the changed lines of the whole change, without and with the arm's tests of these methods.
+- *plain prompt*: the method's code and the wish for pytest tests; its file is kept if all of it passes, or its tests
+  are taken one by one. A reply that reaches its 800 tokens ends in mid-test.
+- *CoverUp* is run as it comes, in an environment and a sandbox of its own, on the asked methods alone; tests of the
+  project that fail by themselves count as skipped, as it does not begin otherwise.
 - *tests*: those that are kept; *mutants killed*: of small faults in the covered lines those noticed.
 - *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the
   signs of projects; a star where it is under 0.05. None is corrected for the number of comparisons.

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import hashlib
 import json
-import os
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from llm_testgen.bench.recordings import Recordings
 from llm_testgen.edges.models import Model, Sampling
-from llm_testgen.errors import UsageError
 from llm_testgen.records import Prompt, Reply, Usage
 
 RECORDED = files("llm_testgen.bench") / "data" / "pull-requests.jsonl.gz"
-_GZIP = b"\x1f\x8b"
 # A reply that has less room than this ends in the middle of its first test.
 _LEAST_TOKENS = 96
 
@@ -58,6 +53,9 @@ class RecordedReply(BaseModel):
     seconds: float
 
 
+_FILES = Recordings(RecordedReply, "replies of this benchmark", "--out")
+
+
 class Recording:
     """Recorded replies: what some files hold, and what is added to the last of them."""
 
@@ -76,13 +74,9 @@ class Recording:
         Raises:
             UsageError: The file cannot be read, or is no recording.
         """
-        found = _read(RECORDED) if RECORDED.is_file() else []
-        if path is not None and path.exists():
-            # A run that was killed while it wrote leaves half a line.
-            data = path.read_bytes()
-            if (whole := data.rfind(b"\n") + 1) < len(data):
-                os.truncate(path, whole)
-            found += _read(path)
+        found = _shipped()
+        if path is not None:
+            found += _FILES.resume(path)
         return cls(found, path)
 
     @property
@@ -102,12 +96,7 @@ class Recording:
         """
         self._known[reply.model, reply.digest] = reply
         if self._path is not None:
-            try:
-                with self._path.open("a", encoding="ascii") as stream:
-                    stream.write(json.dumps(reply.model_dump()) + "\n")
-            except OSError as error:
-                msg = f"{self._path} cannot be written ({error.strerror}): pass another --out"
-                raise UsageError(msg) from error
+            _FILES.add(self._path, [reply])
 
 
 class RecordedModel:
@@ -193,21 +182,10 @@ def pack(path: Path) -> bytes:
     Raises:
         UsageError: The file cannot be read, or is no recording.
     """
-    shipped = _read(RECORDED) if RECORDED.is_file() else []
-    added = _read(path) if path.exists() else []
-    found = {(reply.model, reply.case, reply.target, reply.digest): reply for reply in (*shipped, *added)}
-    lines = "".join(json.dumps(found[key].model_dump()) + "\n" for key in sorted(found))
-    return gzip.compress(lines.encode("ascii"), mtime=0)
+    added = _FILES.read(path) if path.exists() else []
+    found = {(reply.model, reply.case, reply.target, reply.digest): reply for reply in (*_shipped(), *added)}
+    return _FILES.pack(found[key] for key in sorted(found))
 
 
-def _read(path: Path | Traversable) -> list[RecordedReply]:
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")
-        return [RecordedReply.model_validate_json(line) for line in text.split("\n") if line]
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror or error}): pass another --out"
-        raise UsageError(msg) from error
-    except (ValidationError, UnicodeDecodeError, EOFError, zlib.error) as error:
-        msg = f"{path} holds no replies of this benchmark: pass another --out"
-        raise UsageError(msg) from error
+def _shipped() -> list[RecordedReply]:
+    return _FILES.read(RECORDED) if RECORDED.is_file() else []

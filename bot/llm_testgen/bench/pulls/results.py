@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llm_testgen.bench.chain_report import PartReport, WayFigures
+from llm_testgen.bench.recordings import Recordings
 from llm_testgen.errors import UsageError
 from llm_testgen.proposal import Funnel
 
@@ -110,6 +110,9 @@ class ArmResult(_Record):
 ResultKey = tuple[str, str, str, str, int, int]
 
 
+_FILES = Recordings(ArmResult, "results of this version of the benchmark", "--out")
+
+
 class ResultStore:
     """Results so far, in a file to which each is appended; of two of the same the later one counts."""
 
@@ -120,7 +123,7 @@ class ResultStore:
             UsageError: The file cannot be read, or holds something else.
         """
         self._path = path
-        self._known: dict[ResultKey, ArmResult] = {result.key: result for result in _read(path)}
+        self._known: dict[ResultKey, ArmResult] = {result.key: result for result in _FILES.resume(path)}
 
     def __iter__(self) -> Iterator[ArmResult]:
         """All results, in the order in which they were first found."""
@@ -137,29 +140,7 @@ class ResultStore:
             UsageError: The file cannot be written.
         """
         self._known[result.key] = result
-        try:
-            with self._path.open("a", encoding="utf-8") as stream:
-                stream.write(result.model_dump_json() + "\n")
-        except OSError as error:
-            msg = f"{self._path} cannot be written ({error.strerror}): pass another --out"
-            raise UsageError(msg) from error
-
-
-def _read(path: Path) -> Sequence[ArmResult]:
-    if not path.exists():
-        return ()
-    try:
-        data = path.read_bytes()
-        # A run that was killed while it wrote leaves half a line.
-        if (whole := data.rfind(b"\n") + 1) < len(data):
-            os.truncate(path, whole)
-        return [ArmResult.model_validate_json(line) for line in data[:whole].decode("utf-8").split("\n") if line]
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}): pass another --out"
-        raise UsageError(msg) from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        msg = f"{path} holds no results of this version of the benchmark: pass another --out, or delete it"
-        raise UsageError(msg) from error
+        _FILES.add(self._path, [result])
 
 
 def read_results(data: bytes, path: Path) -> tuple[ArmResult, ...]:
