@@ -15,6 +15,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
+# Which build of PyTorch fits is for the machine to say, so it is no part of the hashed requirements that are installed;
+# with TORCH='torch --index-url https://download.pytorch.org/whl/cpu' on Linux it comes without gigabytes for a GPU.
+TORCH ?= $(shell sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements/tune.txt)
+
 # What builds the container image: the one target that needs more than the above.
 ENGINE ?= docker
 
@@ -38,16 +42,24 @@ test-model: $(VENV)/.dev.stamp ## Run the tests that need the embedded model, wh
 test-soak: $(VENV)/.dev.stamp ## Judge a thousand candidates in a row, a tenth of them hostile
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
+.PHONY: test-tune
+test-tune: $(VENV)/.tune.stamp ## Run the tests of what tunes models, with PyTorch (TORCH="torch --index-url URL")
+	@$(BIN)/python -m pytest -n auto -m 'not model' tests/tuning $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.dev.stamp ## Check style, types, the workflows, the action and the Dockerfile
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/mypy
+	@$(BIN)/mypy --exclude 'llm_testgen/(sample|tuning)/'
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(if $(wildcard action.yml),$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml)
 	@$(BIN)/actionlint
 	@$(BIN)/zizmor --offline --quiet .
 	@$(BIN)/hadolint Dockerfile
+
+.PHONY: lint-tune
+lint-tune: $(VENV)/.tune.stamp ## Check the types of what tunes models, too
+	@$(BIN)/mypy
 
 .PHONY: check
 check: lint test ## Everything that a change must pass
@@ -104,6 +116,13 @@ $(VENV)/.python.stamp:
 	done; \
 	echo "No Python 3.11 or later with venv among: $(PYTHONS). Install one (on Debian with python3-venv)," \
 		"or say which: make PYTHON=/path/to/python" >&2; exit 1
+
+$(VENV)/.tune.stamp: requirements/tune.txt pyproject.toml $(VENV)/.dev.stamp
+	@echo "Installing $< with $(TORCH)"
+	@awk '/^[a-z]/ {left_out = /^(torch|triton|nvidia-|cuda-)/} !left_out' $< > $(VENV)/tune.txt
+	@$(PIP) install --require-hashes --no-deps --requirement $(VENV)/tune.txt
+	@$(PIP) install $(TORCH)
+	@touch $@
 
 # A lock holds every dependency, so pip need not resolve, and the package itself needs no index to build.
 $(VENV)/.%.stamp: requirements/%.txt pyproject.toml $(VENV)/.python.stamp

@@ -2,6 +2,7 @@
 # Serves a model with vLLM on the loopback interface, runs llm-testgen with it, and ends with llm-testgen's exit code.
 #
 #   LLM_TESTGEN_MODEL         the model: an id of the Hugging Face hub, or a folder
+#   LLM_TESTGEN_ADAPTER       a LoRA adapter that is put on it: a folder as peft saves it, or an id of the hub
 #   LLM_TESTGEN_VLLM_ARGS     more arguments of `vllm serve`, separated by spaces
 #   LLM_TESTGEN_VLLM_PORT     8000, unless it says otherwise
 #   LLM_TESTGEN_VLLM_TIMEOUT  seconds that the server may take to load the model, its download included: 1800
@@ -41,6 +42,38 @@ is_running() {
 is_ready() {
   python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' \
     "http://127.0.0.1:$port/health" 2>/dev/null
+}
+
+# The name that the adapter is asked by, and the rank to make room for, of those that vLLM has. Of an adapter that was
+# trained anew the name is another one, so that no reply of the older one is taken for its.
+describe_adapter() {
+  python3 - "$LLM_TESTGEN_ADAPTER" <<'END'
+import hashlib, json, pathlib, sys
+
+adapter = pathlib.Path(sys.argv[1])
+if adapter.is_dir():
+    config = adapter / "adapter_config.json"
+    digest = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
+    name = f"{adapter.resolve().name}-{digest[:8]}".replace("=", "-")
+else:
+    from huggingface_hub import hf_hub_download
+
+    config = hf_hub_download(sys.argv[1], "adapter_config.json")
+    name = sys.argv[1]
+settings = json.loads(pathlib.Path(config).read_text())
+rank = max(settings["r"], *settings.get("rank_pattern", {}).values(), 1)
+print(next(room for room in (8, 16, 32, 64, 128, 256, 320, 512) if room >= rank), name)
+END
+}
+
+start_server() {
+  set -- serve "$LLM_TESTGEN_MODEL" --host 127.0.0.1 --port "$port"
+  if [ -n "$rank" ]; then
+    set -- "$@" --enable-lora --lora-modules "$asked=$LLM_TESTGEN_ADAPTER" --max-lora-rank "$rank"
+  fi
+  # shellcheck disable=SC2086  # the arguments are separated by spaces
+  vllm "$@" ${LLM_TESTGEN_VLLM_ARGS:-} >"$log" 2>&1 &
+  server=$!
 }
 
 # As the first process of a container, a shell ignores every signal that it has no trap for.
@@ -91,9 +124,15 @@ trap 'interrupted 130' INT
 trap 'interrupted 143' TERM
 
 log=$(mktemp)
-# shellcheck disable=SC2086  # the arguments are separated by spaces
-vllm serve "$LLM_TESTGEN_MODEL" --host 127.0.0.1 --port "$port" ${LLM_TESTGEN_VLLM_ARGS:-} >"$log" 2>&1 &
-server=$!
+asked=$LLM_TESTGEN_MODEL
+rank=
+if [ -n "${LLM_TESTGEN_ADAPTER:-}" ]; then
+  about=$(describe_adapter 2>"$log") ||
+    fail_with_log "LLM_TESTGEN_ADAPTER is $LLM_TESTGEN_ADAPTER, which is no LoRA adapter of peft that can be had"
+  rank=${about%% *}
+  asked=${about#* }
+fi
+start_server
 
 say "waiting for vLLM to load $LLM_TESTGEN_MODEL"
 deadline=$(($(date +%s) + limit))
@@ -109,7 +148,7 @@ until is_ready; do
 done
 
 # Not in the foreground, where a signal would have to wait for it.
-llm-testgen "$@" --endpoint "http://127.0.0.1:$port/v1" --model "$LLM_TESTGEN_MODEL" &
+llm-testgen "$@" --endpoint "http://127.0.0.1:$port/v1" --model "$asked" &
 bot=$!
 wait "$bot" && code=0 || code=$?
 bot=

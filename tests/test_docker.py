@@ -6,6 +6,8 @@ No image is built here. What runs in place of vLLM is a small server that behave
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import shlex
@@ -269,6 +271,41 @@ def test_the_tool_runs_with_the_served_model_and_its_exit_code_counts(scene):
     assert scene.told("tool") == ["propose", "--base", "origin/main", "--out", "a b", *endpoint]
     assert said == "serve-and-run: waiting for vLLM to load org/model\n"
     assert not scene.server_runs()
+    assert scene.left_over() == []
+
+
+def adapter_in(folder, **settings):
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 24} | settings))
+    (folder / "adapter_model.safetensors").write_bytes(b"matrices")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "room"), [({}, "32"), ({"r": 8}, "8"), ({"rank_pattern": {"q_proj": 100}}, "128")]
+)
+def test_an_adapter_is_served_and_asked_by_a_name_of_its_own(scene, tmp_path, settings, room):
+    folder = adapter_in(tmp_path / "my run", **settings)
+    code, _, said = scene.run("propose", LLM_TESTGEN_ADAPTER=str(folder), LLM_TESTGEN_VLLM_ARGS="--seed 1")
+    assert code == 7, said
+    name = f"my run-{hashlib.sha256(b'matrices').hexdigest()[:8]}"
+    lora = ["--enable-lora", "--lora-modules", f"{name}={folder}", "--max-lora-rank", room]
+    assert scene.told("vllm") == [
+        *("serve", "org/model", "--host", "127.0.0.1", "--port", str(scene.port)),
+        *(*lora, "--seed", "1"),
+    ]
+    assert scene.told("tool")[-3:] == ["--model", name, ""]
+    assert scene.left_over() == []
+
+
+@pytest.mark.parametrize("settings", [None, {"r": "many"}, {"r": 4096}])
+def test_what_is_no_adapter_is_said_before_anything_is_served(scene, tmp_path, settings):
+    folder = tmp_path / "run" if settings is None else adapter_in(tmp_path / "run", **settings)
+    folder.mkdir(exist_ok=True)
+    code, _, said = scene.run("propose", LLM_TESTGEN_ADAPTER=str(folder))
+    assert code == 2
+    assert f"LLM_TESTGEN_ADAPTER is {folder}, which is no LoRA adapter of peft" in said
+    assert scene.told("vllm") is None
     assert scene.left_over() == []
 
 

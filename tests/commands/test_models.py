@@ -89,6 +89,45 @@ def test_a_replay_next_to_a_model_is_a_contradiction(replies, options):
         opened(replay=replies, **options)
 
 
+def test_an_adapter_next_to_an_endpoint_is_told_to_the_server_instead(tmp_path):
+    with pytest.raises(UsageError, match=r"--lora-modules NAME=FOLDER\) and pass --model NAME"):
+        opened(endpoint="http://127.0.0.1:1", adapter=tmp_path)
+
+
+def test_an_adapter_next_to_a_replay_is_a_contradiction(replies):
+    with pytest.raises(UsageError, match="leave --adapter out"):
+        opened(replay=replies, adapter=replies)
+
+
+def test_an_adapter_cannot_be_put_on_a_model_elsewhere(tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    with pytest.raises(UsageError, match="org/model is none; pass a GGUF file"):
+        opened({"HF_TOKEN": "hf_x"}, model="org/model", adapter=tmp_path / "a.gguf")
+
+
+def test_a_file_of_ones_own_is_served_with_an_adapter(tmp_path):
+    for name in ("m.gguf", "a.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"m\.gguf with the adapter \S+a\.gguf cannot be served|llm-testgen\[local\]"):
+        opened(model=str(tmp_path / "m.gguf"), adapter=tmp_path / "a.gguf")
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("options", "inside"),
+    [
+        ({}, True),
+        ({"model": "tiny"}, True),
+        ({"model": "own.gguf"}, True),
+        ({"model": "org/model"}, False),
+        ({"endpoint": "http://127.0.0.1:1"}, False),
+        ({"model": "own.gguf", "endpoint": "http://127.0.0.1:1"}, False),
+    ],
+)
+def test_what_runs_inside_the_job_needs_the_engine(options, inside):
+    assert ModelOptions(**options).runs_inside == inside
+
+
 def test_a_recording_may_not_overwrite_the_replay_that_it_records(replies):
     with pytest.raises(UsageError, match="--record would write over"):
         opened(replay=replies, record=replies)

@@ -79,6 +79,37 @@ def test_the_server_gets_the_environment_that_is_given_and_no_secret(engine, mon
         asyncio.run(EmbeddedModel.start(Path("some.gguf"), env={"ONLY": "1"}))
 
 
+def test_an_adapter_goes_to_the_server_and_stands_in_what_is_said_of_a_failure(engine):
+    engine("print(sys.argv[1:4], file=sys.stderr)")
+    with pytest.raises(
+        ModelError, match=r"some\.gguf with the adapter a\.gguf .*\['some.gguf', '--adapter', 'a.gguf'\]"
+    ):
+        asyncio.run(EmbeddedModel.start(Path("some.gguf"), adapter=Path("a.gguf")))
+
+
+def test_a_mixture_is_served_by_transformers(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "_TUNED_ENGINE", ("json",))
+    monkeypatch.setattr(embedded, "_TUNED_SERVER", "json.tool")
+    with pytest.raises(ModelError, match=r"with the adapter .*: python -m json\.tool: error: .*some\.gguf"):
+        asyncio.run(EmbeddedModel.start(Path("some.gguf"), adapter=tmp_path))
+    monkeypatch.setattr(embedded, "_TUNED_ENGINE", ("no_such_engine",))
+    with pytest.raises(ModelError, match=r"computed with transformers: pip install 'llm-testgen\[tune\]'"):
+        asyncio.run(EmbeddedModel.start(Path("some.gguf"), adapter=tmp_path))
+
+
+def test_the_peak_of_memory_is_the_servers(engine):
+    async def run():
+        model = await EmbeddedModel.start(Path("some.gguf"))
+        try:
+            return model.peak_memory()
+        finally:
+            await model.close()
+
+    engine("held = bytes(range(256)) * 400_000\n" + READY.replace("URL", "http://127.0.0.1:9") + "sys.stdin.read()")
+    peak = asyncio.run(run())
+    assert peak is None or 100_000_000 < peak < 400_000_000
+
+
 def test_a_missing_engine_is_an_error_that_says_what_to_install(monkeypatch):
     monkeypatch.setattr(embedded, "_ENGINE", "no_such_engine")
     with pytest.raises(ModelError, match=r"pip install 'llm-testgen\[local\]'"):
@@ -199,6 +230,49 @@ def test_a_file_that_is_no_model_is_an_error(tmp_path):
     (tmp_path / "bad.gguf").write_bytes(b"not a model")
     with pytest.raises(ModelError, match=r"bad\.gguf cannot be served"):
         asyncio.run(EmbeddedModel.start(tmp_path / "bad.gguf"))
+
+
+@pytest.fixture(scope="module")
+def made_adapter(tmp_path_factory):
+    """Writes a LoRA adapter for the tiny model's first layer, as strong as it is told."""
+    gguf = pytest.importorskip("gguf")
+    np = pytest.importorskip("numpy")
+
+    def make(strength, width=576):
+        path = tmp_path_factory.mktemp("adapter") / f"by-{strength}-{width}.gguf"
+        writer = gguf.GGUFWriter(path, "llama")
+        writer.add_type("adapter")
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", 4.0)
+        draw = np.random.default_rng(0).standard_normal
+        writer.add_tensor("blk.0.attn_q.weight.lora_a", draw((4, width)).astype(np.float32))
+        writer.add_tensor("blk.0.attn_q.weight.lora_b", (strength * draw((576, 4))).astype(np.float32))
+        for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file):
+            step()
+        writer.close()
+        return path
+
+    return make
+
+
+@pytest.mark.model
+def test_a_real_adapter_changes_what_a_real_model_says_unless_it_is_zero(tiny, made_adapter):
+    async def run(adapter):
+        model = await EmbeddedModel.start(tiny, serving=Serving(context_tokens=1024), adapter=adapter)
+        try:
+            return (await model.reply(make_prompt(), SAMPLING)).text
+        finally:
+            await model.close()
+
+    plain = asyncio.run(run(None))
+    assert asyncio.run(run(made_adapter(0.0))) == plain
+    assert asyncio.run(run(made_adapter(5.0))) != plain
+
+
+@pytest.mark.model
+def test_an_adapter_of_another_model_is_an_error_that_says_so(tiny, made_adapter):
+    with pytest.raises(ModelError, match=r"by-1\.0-32\.gguf cannot be served: .*lora adapter.*shape.*base model"):
+        asyncio.run(EmbeddedModel.start(tiny, adapter=made_adapter(1.0, width=32)))
 
 
 @pytest.mark.model

@@ -58,6 +58,13 @@ def test_checkpointing_keeps_what_goes_from_layer_to_layer_and_one_layers_whole(
     assert kept == 24 * 100 * 2 * 896 + plain / 24
 
 
+def test_what_lora_with_dropout_keeps_of_its_inputs_is_counted():
+    plain = estimate(QWEN, Training(1, length=100)).activations
+    assert estimate(QWEN, Training(1, length=100, adapted=2400)).activations == plain + 4 * 100 * 2400
+    kept = estimate(QWEN, Training(1, length=100, checkpointing=True)).activations
+    assert estimate(QWEN, Training(1, length=100, checkpointing=True, adapted=2400)).activations == kept + 4 * 100 * 100
+
+
 def test_the_total_has_something_for_the_libraries():
     assert Memory(10 * GB, 0, 0, 0, 0).total == pytest.approx(11.5 * GB)
     assert str(Memory(10 * GB, GB, 0, 0, 0)).startswith("12.6 GB: weights 10.00, gradients 1.00, optimiser 0.00")

@@ -98,11 +98,12 @@ class Stages:
                 self._acknowledge(repository, task.asker, _SEEN)
         outputs = {"task": dump_task(task), "kind": task.kind, "inputs": self.inputs.model_dump_json()}
         if isinstance(task, GenerateTask):
-            embedded = self._model(task).embedded
+            model = self._model(task)
+            embedded = model.embedded
             outputs |= {
                 "publish": _word(flag=task.publish),
                 "foreign": _word(flag=task.foreign),
-                "embedded": _word(flag=embedded is not None),
+                "embedded": _word(flag=model.runs_inside),
                 "model-key": embedded.sha256 if embedded else "",
                 "checked-out": _word(flag=Repository.open(self._checkout).is_checked_out(task.head)),
             }

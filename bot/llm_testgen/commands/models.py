@@ -14,22 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from llm_testgen.edges import weights
-from llm_testgen.edges.embedded import EmbeddedModel, Serving
+from llm_testgen.edges.local import find_local, is_file_name, open_local
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.edges.replay import Recorder, ReplayModel
 from llm_testgen.errors import UsageError
-
-_FOR_SERVER = (
-    "PATH",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "TMPDIR",
-    "LD_LIBRARY_PATH",
-    "PYTHONPATH",
-    "PYTHONUSERBASE",
-    "CUDA_VISIBLE_DEVICES",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +25,18 @@ class ModelOptions:
     """What a command line says about the model.
 
     Attributes:
-        model: An embedded model's name, or a model id of the hub or of the endpoint.
+        model: An embedded model's name, the path of a GGUF file, or a model id of the hub or of the endpoint.
         endpoint: URL of an OpenAI-compatible server.
         replay: Recorded replies to give in place of a model's.
         record: Where to write the replies.
+        adapter: What is put on a model that runs inside the job.
     """
 
     model: str | None = None
     endpoint: str | None = None
     replay: Path | None = None
     record: Path | None = None
+    adapter: Path | None = None
 
     @property
     def embedded(self) -> weights.Weights | None:
@@ -54,6 +44,12 @@ class ModelOptions:
         if self.endpoint is not None or self.replay is not None:
             return None
         return weights.DEFAULT_MODEL if self.model is None else weights.find(self.model)
+
+    @property
+    def runs_inside(self) -> bool:
+        """Whether the model runs inside the job, be it an embedded one or a file of one's own."""
+        elsewhere = self.endpoint is not None or self.replay is not None
+        return not elsewhere and (self.embedded is not None or is_file_name(self.model or ""))
 
 
 async def open_model(
@@ -88,9 +84,19 @@ async def open_model(
 
 
 def _refuse_contradictions(options: ModelOptions) -> None:
+    if options.adapter is not None and options.endpoint is not None:
+        message = (
+            "--adapter is put on a model that runs inside the job; a server puts it on by itself: start it with the "
+            "adapter (vllm serve MODEL --enable-lora --lora-modules NAME=FOLDER) and pass --model NAME"
+        )
+        raise UsageError(message)
     if options.replay is None:
         return
-    for name, value in (("--model", options.model), ("--endpoint", options.endpoint)):
+    for name, value in (
+        ("--model", options.model),
+        ("--endpoint", options.endpoint),
+        ("--adapter", options.adapter),
+    ):
         if value is not None:
             message = f"--replay answers in place of a model: leave {name} out, or --replay"
             raise UsageError(message)
@@ -105,11 +111,12 @@ async def _open(options: ModelOptions, environ: Mapping[str, str], progress: wei
     if options.endpoint is not None:
         key = environ.get("LLM_API_KEY", "").strip()
         return HubModel(Service(options.model or "", options.endpoint.strip(), key))
-    embedded = options.embedded
-    if embedded is not None:
-        path = await asyncio.to_thread(weights.ensure, embedded, weights.cache_folder(environ), progress)
-        env = {name: environ[name] for name in _FOR_SERVER if name in environ}
-        return await EmbeddedModel.start(path, name=embedded.name, env=env, serving=Serving.by(environ))
+    local = await asyncio.to_thread(find_local, options.model, options.adapter)
+    if local is not None:
+        return await open_local(local, environ, progress)
+    if options.adapter is not None:
+        message = f"--adapter is put on a model that runs inside the job: {options.model} is none; pass a GGUF file"
+        raise UsageError(message)
     return HubModel(Service(options.model or "", key=_hub_token(options.model or "", environ)))
 
 

@@ -111,7 +111,15 @@ _OPTIONS = {
         help="What to write.  [default: the recipe's, or unit]",
     ),
     "model": click.option(
-        "--model", metavar="ID", help="A model of Inference Providers or of the endpoint, or an embedded one."
+        "--model",
+        metavar="ID",
+        help="A model of Inference Providers or of the endpoint, an embedded one, or a GGUF file.",
+    ),
+    "adapter": click.option(
+        "--adapter",
+        metavar="PATH",
+        type=click.Path(path_type=Path),
+        help="What was tuned, put on an embedded model or a GGUF file.",
     ),
     "endpoint": click.option("--endpoint", metavar="URL", help="A dedicated endpoint or any OpenAI-compatible server."),
     "replay": click.option(
@@ -186,6 +194,7 @@ def _options(  # noqa: PLR0913 - one parameter for each option
     mutants: int = _USUAL.mutants,
     model: str | None,
     endpoint: str | None,
+    adapter: Path | None = None,
     replay: Path | None = None,
     record: Path | None,
     attempts: int = _USUAL.attempts,
@@ -210,7 +219,7 @@ def _options(  # noqa: PLR0913 - one parameter for each option
         test_folder=test_folder,
         timeout=timeout,
         sandbox=Policy(sandbox),
-        model=ModelOptions(model=model, endpoint=endpoint, replay=replay, record=record),
+        model=ModelOptions(model=model, endpoint=endpoint, replay=replay, record=record, adapter=adapter),
         generation=Generation(
             attempts=attempts,
             seed=seed,

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -23,7 +24,13 @@ from llm_testgen.records import Prompt, Reply
 
 _SCRIPT = Path(__file__).with_name("llama_server.py")
 _ENGINE = "xllamacpp"
-_TAIL = 4096
+_TUNED_SERVER = "llm_testgen.tuning.serving.server"
+_TUNED_ENGINE = ("torch", "transformers", "peft")
+_TAIL = 16_384
+_MOST_WORDS = 200
+# As llama.cpp writes one: the time, the level, and who says it.
+_ERROR = re.compile(r"^[\d.]+ E [^:\n]+: (.+)$", re.MULTILINE)
+_PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 _GRACE = 5.0  # seconds that the server has to end by itself
 
 THREADS = "LLM_TESTGEN_THREADS"
@@ -79,7 +86,13 @@ class EmbeddedModel:
 
     @classmethod
     async def start(
-        cls, weights: Path, *, name: str = "", env: Mapping[str, str] | None = None, serving: Serving | None = None
+        cls,
+        weights: Path,
+        *,
+        name: str = "",
+        env: Mapping[str, str] | None = None,
+        serving: Serving | None = None,
+        adapter: Path | None = None,
     ) -> EmbeddedModel:
         """Start the server and wait until it is ready.
 
@@ -88,21 +101,19 @@ class EmbeddedModel:
         Args:
             weights: A GGUF file.
             name: What reports call the model; the file's name by default.
-            env: The server's environment variables; it needs none and no secret. ``OMP_WAIT_POLICY`` has a default.
+            env: The server's environment variables; it needs none and no secret.
             serving: How it is served.
+            adapter: What is put on the weights: the GGUF file of a LoRA adapter, or the folder of a mixture of them,
+                which llama.cpp cannot compute, so that transformers serves it.
 
         Raises:
             ModelError: The engine is not installed, or the server does not start; the message holds its last words.
         """
-        if importlib.util.find_spec(_ENGINE) is None:
-            message = (
-                "the embedded model needs its engine: pip install 'llm-testgen[local]', or give --endpoint or --model"
-            )
-            raise ModelError(message)
         serving = serving or Serving()
+        command = _command(weights, adapter, serving)
         key = secrets.token_urlsafe(24)
         log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the model
-        process = _spawn(weights, serving, dict(env or {}), log)
+        process = _spawn(command, dict(env or {}), log)
         try:
             async with asyncio.timeout(serving.startup_timeout):
                 url = await asyncio.to_thread(_hand_over, process, key)
@@ -111,19 +122,29 @@ class EmbeddedModel:
             return cls(process, log, HubModel(service, patience=patience, concurrency=1))
         except BaseException as error:
             _end(process)
-            words = _last_words(log)
+            words = _cause(log)
             log.close()
             if isinstance(error, TimeoutError):
                 words = f"not ready within {serving.startup_timeout:g} s"
             elif not isinstance(error, _NotReadyError):
                 raise
-            message = f"the embedded model {weights.name} cannot be served: {words}"
+            what = weights.name if adapter is None else f"{weights.name} with the adapter {adapter}"
+            message = f"the embedded model {what} cannot be served: {words}"
             raise ModelError(message) from error
 
     @property
     def service(self) -> Service:
         """Where its server listens, for other clients of it."""
         return self._model.service
+
+    def peak_memory(self) -> int | None:
+        """The most that its server held in memory so far, in bytes; None where the system does not tell."""
+        try:
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        except OSError:
+            return None
+        found = _PEAK.search(status)
+        return int(found[1]) * 1024 if found else None
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         """Answer a prompt.
@@ -167,11 +188,29 @@ def physical_cores() -> int:
     return len(siblings)
 
 
-def _spawn(weights: Path, serving: Serving, env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-    # By path and with -P: neither this package nor the script's folder need or may be on the server's path.
-    command = [sys.executable, "-P", str(_SCRIPT), str(weights)]
+def _command(weights: Path, adapter: Path | None, serving: Serving) -> list[str]:
+    """The server's command.
+
+    Raises:
+        ModelError: Its engine is not installed.
+    """
+    is_mixture = adapter is not None and adapter.is_dir()
+    if is_mixture:
+        if any(importlib.util.find_spec(name) is None for name in _TUNED_ENGINE):
+            message = f"the mixture {adapter} is computed with transformers: pip install 'llm-testgen[tune]'"
+            raise ModelError(message)
+    elif importlib.util.find_spec(_ENGINE) is None:
+        message = "the embedded model needs its engine: pip install 'llm-testgen[local]', or give --endpoint or --model"
+        raise ModelError(message)
+    # By path and with -P: neither this package nor the script's folder need or may be on llama.cpp's server's path.
+    command = [sys.executable, "-P", *(["-m", _TUNED_SERVER] if is_mixture else [str(_SCRIPT)]), str(weights)]
+    if adapter is not None:
+        command += ["--adapter", str(adapter)]
     command += ["--context-tokens", str(serving.context_tokens)]
-    command += ["--threads", str(serving.threads or physical_cores())]
+    return [*command, "--threads", str(serving.threads or physical_cores())]
+
+
+def _spawn(command: list[str], env: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=env, start_new_session=True
     )
@@ -208,9 +247,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
+def _cause(log: IO[bytes]) -> str:
+    """Why the server could not be made ready: llama.cpp's first error, from which others follow, or its last line."""
+    found = _ERROR.search(_tail(log))
+    return found[1].strip()[:_MOST_WORDS] if found else _last_words(log)
+
+
 def _last_words(log: IO[bytes]) -> str:
     """The last line of the log that says something."""
+    lines = [line.strip() for line in _tail(log).splitlines() if line.strip()]
+    return lines[-1][:_MOST_WORDS] if lines else "it said nothing"
+
+
+def _tail(log: IO[bytes]) -> str:
     # pread, as the server shares the file's position.
     tail = os.pread(log.fileno(), _TAIL, max(0, os.fstat(log.fileno()).st_size - _TAIL))
-    lines = [line.strip() for line in tail.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "it said nothing"
+    return tail.decode("utf-8", "replace")

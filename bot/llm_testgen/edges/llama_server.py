@@ -25,14 +25,18 @@ def main() -> None:
     import xllamacpp  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415
 
     arguments = _arguments()
-    _end_with_parent()
+    end_with_parent()
     key = sys.stdin.readline().strip()
-    threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+    threading.Thread(target=exit_at_end_of_input, daemon=True).start()
     report = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # the engine's own words belong to the log
 
     params = xllamacpp.CommonParams()
     params.model.path = arguments.weights
+    if arguments.adapter is not None:
+        adapter = xllamacpp.CommonAdapterLoraInfo()
+        adapter.path, adapter.scale = arguments.adapter, 1.0
+        params.lora_adapters = [adapter]
     params.n_ctx = arguments.context_tokens
     params.n_parallel = 1
     params.cpuparams.n_threads = arguments.threads
@@ -52,18 +56,20 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", help="a GGUF file")
+    parser.add_argument("--adapter", help="a GGUF file of a LoRA adapter")
     parser.add_argument("--context-tokens", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
     return parser.parse_args()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have Linux end this process with its parent even while the engine holds the interpreter."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _exit_at_end_of_input() -> None:
+def exit_at_end_of_input() -> None:
+    """Wait for the end of the input, and end this process then, whatever else it does."""
     sys.stdin.read()
     os._exit(0)
 

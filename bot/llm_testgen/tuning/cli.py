@@ -9,6 +9,10 @@ import click
 # Where each command is defined, and the line that the list of commands shows about it.
 _COMMANDS = {
     "data": ("llm_testgen.tuning.data.commands", "data", "Make training data."),
+    "lora": ("llm_testgen.tuning.training.commands", "lora", "Train a LoRA adapter."),
+    "mole": ("llm_testgen.tuning.training.commands", "mole", "Train a gate over trained adapters (MoLE)."),
+    "adamole": ("llm_testgen.tuning.training.commands", "adamole", "Train experts and gates together (AdaMoLE)."),
+    "merge": ("llm_testgen.tuning.training.commands", "merge", "Put an adapter into its model's weights."),
 }
 
 

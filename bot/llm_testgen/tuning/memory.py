@@ -10,6 +10,8 @@ for keys and values, V tokens, batches of b examples of s tokens, and w bytes a 
 - activations, c bytes each (2, or 4 in float32): L s b c (8 h + 2 h k / a + 4 f), and 2 c a b s^2 L where attention
   keeps its scores; with gradient checkpointing L s b c h and one layer's whole. See Korthikanti et al., *Reducing
   Activation Recomputation in Large Transformer Models* (2022), whose count is of another kind of layer.
+- what LoRA with dropout keeps: 2 c b s for each input of each layer that it is on, the input and what is dropped of it;
+  a layer's share with gradient checkpointing
 - logits: 12 b s V, in float32, with their softmax and gradient; with many tokens the largest part by far
 
 It is an estimate: what libraries hold for themselves is counted as 10 % and half a GB.
@@ -113,6 +115,7 @@ class Training:
         length: Tokens of an example.
         checkpointing: Whether activations are computed anew for the gradients.
         scores: Whether attention keeps its scores; PyTorch's own, and flash attention, do not.
+        adapted: Inputs of a token of all layers that LoRA with dropout is on.
         small_optimiser: Whether the optimiser's states have 8 bits.
     """
 
@@ -122,6 +125,7 @@ class Training:
     length: int = 512
     checkpointing: bool = False
     scores: bool = False
+    adapted: int = 0
     small_optimiser: bool = False
 
 
@@ -168,6 +172,7 @@ def estimate(size: ModelSize, training: Training) -> Memory:
     each = 4 if training.bits == 32 else 2  # noqa: PLR2004 - float32, or half of it
     layer = places * each * (8 * size.hidden + 2 * size.hidden * size.key_heads / size.heads + 4 * size.intermediate)
     layer += 2 * each * size.heads * places * training.length if training.scores else 0
+    layer += 2 * each * places * training.adapted / size.layers
     kept = size.layers * places * each * size.hidden + layer if training.checkpointing else size.layers * layer
     return Memory(
         weights=small * _BYTES[training.bits] + (size.parameters - small) * else_bytes,

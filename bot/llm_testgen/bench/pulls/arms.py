@@ -137,7 +137,7 @@ LANGUAGE = (
         )
     ),
 )
-MODELS = (FIRST,)
+MODELS = (FIRST, OURS)
 EXAMPLES = (
     _ours("examples-none", "no example", examples=0),
     _ours("examples-nearest", "the nearest test of the repository", examples=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,21 @@ from llm_testgen.bench.pulls import arms as every
 from llm_testgen.bench.pulls import recorded
 from llm_testgen.bench.pulls.claims import claims_table
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
+from llm_testgen.bench.pulls.model_tables import model_tables
 from llm_testgen.bench.pulls.page import experiment_page, main_page
 from llm_testgen.bench.pulls.plots import draw
-from llm_testgen.bench.pulls.run import EXCHANGES, REPLIES, Found, PullOptions, print_tables, remarks, run_pulls
+from llm_testgen.bench.pulls.run import (
+    EXCHANGES,
+    REPLIES,
+    SERVING,
+    Found,
+    PullOptions,
+    print_tables,
+    remarks,
+    run_pulls,
+)
+from llm_testgen.bench.pulls.serving import RECORDED as SERVED
+from llm_testgen.bench.pulls.serving import serving_table
 from llm_testgen.bench.pulls.tables import (
     Table,
     cost_table,
@@ -56,7 +68,15 @@ _OPTIONS = (
     click.option("--cases", metavar="NAME", multiple=True, help="Only this case or project; may be repeated."),
     click.option("--split", type=click.Choice([split.value for split in Split]), help="Only the cases of this split."),
     click.option("--most", metavar="N", type=click.IntRange(1), help="Cases at most, projects in turn."),
-    click.option("--model", "models", metavar="NAME", multiple=True, help="A model; may be repeated."),
+    click.option("--model", "models", metavar="NAME", multiple=True, help="A model, or a GGUF file; may be repeated."),
+    click.option(
+        "--adapter",
+        "adapters",
+        metavar="PATH",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="What was tuned, put on the first model and compared with it; may be repeated.",
+    ),
     click.option("--endpoint", metavar="URL", help="OpenAI-compatible server that has the models."),
     click.option("--ask", is_flag=True, help="Ask the models for what the recording lacks; otherwise none is asked."),
     click.option("--seed", metavar="N", type=int, default=0, show_default=True, help="By which methods are chosen."),
@@ -123,6 +143,8 @@ def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Conso
             recorded.RECORDED.name: recorded.pack(options.out / REPLIES),
             exchanges.RECORDED.name: exchanges.Exchanges.open(options.out / EXCHANGES).pack(),
         }
+        if (options.out / SERVING).is_file():
+            packed[SERVED.name] = (options.out / SERVING).read_bytes()
         try:
             outputs.pack.mkdir(exist_ok=True)
             for name, content in packed.items():
@@ -183,6 +205,11 @@ def _main_tables(found: Found) -> Iterator[Table]:
 def _experiment_tables(experiment: Experiment, found: Found) -> Iterator[Table]:
     if not found.series:
         return
+    if experiment.of_models:
+        yield from model_tables(found.series)
+        if serving := serving_table(found.serving):
+            yield serving
+        return
     yield experiment_table(experiment.title, found.series)
     yield difference_table(found.series)
     if claims := claims_table(experiment.claims, found.series):
@@ -206,6 +233,7 @@ def experiment_command(experiment: Experiment) -> click.Command:
     @click.pass_context
     def command(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - options
         options, outputs = _taken(values)
+        options = replace(options, served=experiment.served)
         console = Console(emoji=False)
         found = run_interruptibly(run_pulls(options, experiment.arms, os.environ, console))
         tables = list(_experiment_tables(experiment, found))

@@ -15,7 +15,7 @@ from llm_testgen.bench.pulls.claims import Claim, Measure
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Arms that differ in one thing.
+    """Arms that differ in one thing, or the same arms with different models.
 
     Attributes:
         name: Of its subcommand.
@@ -23,6 +23,8 @@ class Experiment:
         question: What it is to answer, in a sentence.
         arms: The ways, the one that others are compared with first.
         claims: What others found, to be looked at again.
+        of_models: Whether models are compared, rather than the arms.
+        served: Whether it also counts what serving a model takes.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Experiment:
     question: str
     arms: tuple[Arm, ...]
     claims: tuple[Claim, ...] = ()
+    of_models: bool = False
+    served: bool = False
 
 
 EXPERIMENTS = (
@@ -77,6 +81,23 @@ EXPERIMENTS = (
         "Tests by model",
         "What a larger model brings.",
         arms.MODELS,
+        of_models=True,
+    ),
+    Experiment(
+        "adapters",
+        "Tests by what was tuned",
+        "What a tuned adapter brings, and a mixture of them.",
+        arms.MODELS,
+        of_models=True,
+        served=True,
+    ),
+    Experiment(
+        "quantisation",
+        "Tests by how the model is quantised",
+        "How many bits of a weight it takes.",
+        arms.MODELS,
+        of_models=True,
+        served=True,
     ),
     Experiment(
         "examples",

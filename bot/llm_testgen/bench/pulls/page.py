@@ -39,6 +39,14 @@ _EXPERIMENT = """\
 How it is measured stands in [pull-requests.md](pull-requests.md). Each way asks once about each method; *tests written*
 are the candidates of its replies, and *passing* those of them that pass on the change as they were written or mended.
 """
+_OF_MODELS = """\
+How it is measured stands in [pull-requests.md](pull-requests.md). The same ways, on the same cases, with one
+model after the other; *passing* are the tests of its replies that pass on the change as they were written or mended.
+"""
+_SERVED = """\
+Serving is measured in turns, each model started anew each time, on one machine: *files* are those of the model and of
+what is put on it, *memory* the most that its server held, *speed* the tokens written a second over those of the first.
+"""
 _CLAIMS = """\
 *What was found before* is what A. Dugo reports (*Test Automatici con Large Language Model*, bachelor's thesis, Padua
 2024) of other models, on other code. The changes are those of the sums over the same cases, with 95 % intervals by
@@ -79,7 +87,9 @@ def _experiment_parts(
     if plot is not None:
         yield f"![{experiment.title}]({plot.parent.name}/{plot.name})\n"
     yield from _tables(tables)
-    yield _EXPERIMENT
+    yield _OF_MODELS if experiment.of_models else _EXPERIMENT
+    if experiment.served:
+        yield _SERVED
     if experiment.claims:
         yield _CLAIMS
     yield from _remarks(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,9 +26,11 @@ from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
 from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
+from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measure
 from llm_testgen.bench.pulls.tables import Series, Table, by_model, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
+from llm_testgen.edges.local import LocalModel, find_local, open_local
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.errors import UsageError
 from llm_testgen.runner.cold import cores
@@ -38,6 +40,7 @@ from llm_testgen.runner.sandbox import Policy
 RESULTS = "results.jsonl"
 REPLIES = "replies.jsonl"
 EXCHANGES = "exchanges.jsonl"
+SERVING = "serving.jsonl"
 _PEER_SECONDS = 1800.0
 
 
@@ -49,7 +52,8 @@ class PullOptions:
         cases: Names of cases or projects; none for all.
         split: Only cases of this one; None for any.
         most: Cases at most, in the manifest's order, one of each project before a second of any; None for all.
-        models: Names of models; none for the default one.
+        models: Names of models, GGUF files among them; none for the default one.
+        adapters: What was tuned, each put on the first of the models, or on the one that it names itself.
         endpoint: URL of an OpenAI-compatible server that the models are behind; None for embedded ones.
         ask: Whether models are asked for what the recording lacks.
         seed: By which methods are chosen.
@@ -60,6 +64,7 @@ class PullOptions:
         work: Where environments and repositories are kept; None for the user's cache.
         out: Folder of replies and results; what is there is not found again.
         cover_agent: The program of cover-agent, which the user has fetched; None to do without.
+        served: Whether what serving each model takes is measured too, where models are asked.
         unconfined_peers: Whether other generators may run on a machine that has no namespaces to keep them in.
     """
 
@@ -67,6 +72,7 @@ class PullOptions:
     split: Split | None = None
     most: int | None = None
     models: tuple[str, ...] = ()
+    adapters: tuple[Path, ...] = ()
     endpoint: str | None = None
     ask: bool = False
     seed: int = 0
@@ -78,6 +84,7 @@ class PullOptions:
     out: Path = Path(".bench")
     cover_agent: Path | None = None
     unconfined_peers: bool = False
+    served: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,13 @@ class Found:
         series: What can be compared.
         progress: What was found now, and what could not be.
         cases: The cases that were asked for.
+        serving: What serving the models takes, as far as it is known.
     """
 
     series: tuple[Series, ...]
     progress: Progress
     cases: tuple[Case, ...]
+    serving: tuple[ServingRecord, ...] = ()
 
 
 @dataclass(slots=True)
@@ -101,13 +110,19 @@ class _Models:
 
     options: PullOptions
     environ: Mapping[str, str]
+    local: Mapping[str, LocalModel | None]
     opened: dict[str, Model] = field(default_factory=dict)
 
     async def open(self, name: str) -> Model:
         if name not in self.opened:
             await self.close()
-            self.opened[name] = await open_live(ModelChoice(name, self.options.endpoint), self.environ)
+            self.opened[name] = await self._started(name)
         return self.opened[name]
+
+    async def _started(self, name: str) -> Model:
+        if (local := self.local.get(name)) is not None:
+            return await open_local(local, self.environ, lambda *_: None)
+        return await open_live(ModelChoice(name, self.options.endpoint), self.environ)
 
     def service(self, name: str) -> Service:
         """The address of a model that is open."""
@@ -121,6 +136,32 @@ class _Models:
         for model in self.opened.values():
             await model.close()
         self.opened.clear()
+
+
+def chosen_models(options: PullOptions) -> Mapping[str, LocalModel | None]:
+    """The models that are asked for, by the names that recordings have for them; with what is started for each.
+
+    Raises:
+        UsageError: A file is not there, or an adapter is for a model that is not known here.
+    """
+    names = options.models or (weights.DEFAULT_MODEL.name,)
+    if options.endpoint is not None:
+        if options.adapters:
+            msg = "an endpoint puts adapters on by itself: leave --adapter out, and name them with --model"
+            raise UsageError(msg)
+        return dict.fromkeys(names)
+    found: dict[str, LocalModel | None] = {}
+    for name in names:
+        local = find_local(name)
+        found[local.name if local else name] = local
+    base = options.models[0] if options.models else None
+    for adapter in options.adapters:
+        local = find_local(base, adapter)
+        if local is None:
+            msg = f"{base} does not run inside the job: name an embedded model or a GGUF file for --adapter"
+            raise UsageError(msg)
+        found[local.name] = local
+    return found
 
 
 def chosen_cases(options: PullOptions) -> tuple[Case, ...]:
@@ -146,7 +187,8 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
         LlmTestgenError: Something that a person has to mend first.
     """
     cases = chosen_cases(options)
-    models = options.models or (weights.DEFAULT_MODEL.name,)
+    local = await asyncio.to_thread(chosen_models, options)
+    models = tuple(local)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -169,7 +211,7 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
         machines, _ = await asyncio.to_thread(
             open_machines, workshop, cases, options.sandbox, environ, workers=options.workers or cores()
         )
-        live = _Models(options, environ)
+        live = _Models(options, environ, local)
         stack.push_async_callback(live.close)
         tools = Tools(
             workshop=workshop,
@@ -183,13 +225,31 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
             tools = replace(tools, peers=await _peers(options, arms, machines, workshop, live, environ))
         plan = Plan(cases, tuple(arms), models, options.seed, options.methods)
         progress = await run(plan, tools)
+        serving = await _serving(options, local, environ, say) if options.served else ()
     names = {case.name for case in cases}
     known = [
         result
         for result in results
         if result.case in names and (result.seed, result.most) == (options.seed, options.methods)
     ]
-    return Found(series_of(known, arms, models), progress, cases)
+    return Found(series_of(known, arms, models), progress, cases, serving)
+
+
+async def _serving(
+    options: PullOptions,
+    models: Mapping[str, LocalModel | None],
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+) -> tuple[ServingRecord, ...]:
+    """What serving takes; measured where models are asked and it is not known of all of them side by side."""
+    path = options.out / SERVING
+    inside = {name: model for name, model in models.items() if model is not None}
+    known = known_records(path, tuple(models))
+    together = {record.model for record in known if record.run == known[-1].run}
+    if options.ask and not inside.keys() <= together:
+        await measure(inside, environ, path, say)
+        known = known_records(path, tuple(models))
+    return tuple(known)
 
 
 async def _peers(  # noqa: PLR0913, PLR0917 - all that they are made of

@@ -15,7 +15,7 @@ Rows = Sequence[Sequence[str]]
 _NONE = "-"
 _MODEL = "model"
 _CASES = "cases"
-_SURE = 0.05
+SURE = 0.05
 _TEN = 10.0
 
 
@@ -179,7 +179,7 @@ def difference_table(series: Sequence[Series]) -> Table:
         rows.append(
             (
                 *(other.label, other.model, first.label, str(found.cases), points(found.interval)),
-                *(f"{found.better} / {found.worse}", f"{found.p:.3f}{' *' if found.p < _SURE else ''}"),
+                *(f"{found.better} / {found.worse}", f"{found.p:.3f}{' *' if found.p < SURE else ''}"),
             )
         )
     return Table("How sure the differences are", headings, rows)

@@ -25,7 +25,7 @@ def tokens_by(named: str) -> Callable[[Example], int]:
     Raises:
         UsageError: There is none, or it has no chat template.
     """
-    tokenizer = _load(named)
+    tokenizer = load_tokenizer(named)
     if not tokenizer.chat_template:
         msg = (
             f"the tokenizer of {named} has no chat template: pass that of a model that was made to follow instructions"
@@ -40,7 +40,15 @@ def tokens_by(named: str) -> Callable[[Example], int]:
     return count
 
 
-def _load(named: str) -> Any:  # noqa: ANN401 - the library comes with an extra
+def load_tokenizer(named: str) -> Any:  # noqa: ANN401 - the library comes with an extra
+    """A model's tokenizer.
+
+    Args:
+        named: A folder with one, a GGUF file, or a model of the hub.
+
+    Raises:
+        UsageError: There is none.
+    """
     try:
         from transformers import AutoTokenizer  # noqa: PLC0415 - it comes with an extra
     except ImportError as error:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from llm_testgen import __version__
 from llm_testgen.errors import UsageError
+from llm_testgen.tuning.embedded import file_of
 
 _BITS = ("2", "3", "4", "5", "6", "7", "8")
 _MEASURES = ("median", "mean", "norm")
@@ -98,7 +99,7 @@ def study(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Quantise random numbers and the weights of MODEL in all ways, and show how far they come back.
 
-    MODEL is a GGUF file, a folder of transformers or a name on the hub.
+    MODEL is an embedded model, a GGUF file, a folder of transformers or a name on the hub.
     """
     require_extra("numpy", "matplotlib", "gguf")
     chosen = tuple(sorted({int(one) for one in bits or _BITS}))
@@ -124,11 +125,12 @@ def run_study(options: StudyOptions, console: Console) -> None:
         raise UsageError(msg)
     looked_at = measuring.random_sources(options.seeds)
     note = ""
-    if options.model is not None:
-        if not Path(options.model).is_file():
+    model = options.model and file_of(options.model, console)
+    if model is not None:
+        if not Path(model).is_file():
             require_extra(*_LIBRARIES)
-        with console.status(f"reading {options.model}"):
-            found, note = sources.weight_sources(options.model, options.sample)
+        with console.status(f"reading {model}"):
+            found, note = sources.weight_sources(model, options.sample)
         looked_at += found
     groups = measuring.GROUPS
     with _bar("quantising", measuring.count(looked_at, options.bits, groups), counted=False) as advance:
@@ -216,9 +218,11 @@ def export(  # noqa: PLR0913 - one parameter an option
     anew, or the folder of a LoRA adapter. The K types (q4_k_m and its like) are made by llama.cpp itself, which the
     extra "local" has.
     """
+    console = Console(emoji=False)
+    model, base = file_of(model, console), base and file_of(base, console)
     options = ExportOptions(model, out, kind, tokenizer, base, force)
     require_extra(*(("numpy", "gguf") if Path(model).is_file() else _LIBRARIES))
-    run_export(options, Console(emoji=False))
+    run_export(options, console)
 
 
 def run_export(options: ExportOptions, console: Console) -> None:

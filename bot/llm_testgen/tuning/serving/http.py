@@ -1,0 +1,119 @@
+"""Chat completions over HTTP, on this machine alone, for whoever has the key."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from llm_testgen.tuning.serving.chat import Answer, RefusedError, Request
+
+_PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
+_MOST_BYTES = 16 * 1024 * 1024
+_LEAST_SECONDS = 1e-6
+
+
+class Answering(Protocol):
+    """What answers requests, one at a time."""
+
+    def answer(self, request: Request) -> Answer:
+        """Draw a reply."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, chat: Answering, key: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.chat, self.key, self.turn = chat, key, threading.Lock()
+
+
+def listen(chat: Answering, key: str) -> ThreadingHTTPServer:
+    """A server on a free port of the loopback interface, which answers once it is told to serve.
+
+    Args:
+        chat: Draws the replies, in turn.
+        key: Without it nothing is answered.
+    """
+    return _Server(chat, key)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Answer a chat."""
+        body = self._body()
+        if body is None:
+            return
+        if self.path not in _PATHS:
+            self._refuse(HTTPStatus.NOT_FOUND, f"there is no {self.path} here")
+            return
+        given = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self.server.key.encode()):
+            self._refuse(HTTPStatus.UNAUTHORIZED, "the key is not the one that this server was given")
+            return
+        try:
+            request = Request.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            self._refuse(HTTPStatus.BAD_REQUEST, f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}")
+            return
+        try:
+            with self.server.turn:
+                answer = self.server.chat.answer(request)
+        except RefusedError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
+            return
+        self._send(HTTPStatus.OK, _completion(answer))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the last line of the log is to say why the server ended."""
+
+    def _body(self) -> bytes | None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > _MOST_BYTES:
+            self.close_connection = True
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has a length, of {_MOST_BYTES:,} bytes at most")
+            return None
+        return self.rfile.read(int(length))
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        self._send(status, {"error": {"message": message, "code": int(status)}})
+
+    def _send(self, status: HTTPStatus, content: object) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _completion(answer: Answer) -> object:
+    """A reply in OpenAI's form, with llama.cpp's timings."""
+    return {
+        "object": "chat.completion",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": answer.text},
+                "finish_reason": "length" if answer.truncated else "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": answer.tokens_in,
+            "completion_tokens": answer.tokens_out,
+            "total_tokens": answer.tokens_in + answer.tokens_out,
+        },
+        "timings": {
+            "prompt_per_second": answer.tokens_in / max(answer.reading, _LEAST_SECONDS),
+            "predicted_per_second": (answer.tokens_out - 1) / max(answer.writing, _LEAST_SECONDS),
+        },
+    }

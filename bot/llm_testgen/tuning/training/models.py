@@ -1,0 +1,239 @@
+"""The models that are adapted: found, their memory estimated before they are loaded, and loaded."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
+
+from llm_testgen.errors import UsageError
+from llm_testgen.tuning.data.lengths import load_tokenizer
+from llm_testgen.tuning.memory import ModelSize, Training, available_memory, quantised_loading, require_memory
+from llm_testgen.tuning.quantising.checkpoint import load_config
+from llm_testgen.tuning.training.devices import has_gpu
+from llm_testgen.tuning.training.rendering import require_template
+from llm_testgen.tuning.training.settings import ALL_LINEAR, ATTENTION, Precision, Settings
+
+_TYPES = {
+    Precision.FLOAT32: torch.float32,
+    Precision.BFLOAT16: torch.bfloat16,
+    Precision.FLOAT16: torch.float16,
+}
+_BITS = {Precision.FLOAT32: 32, Precision.BFLOAT16: 16, Precision.FLOAT16: 16}
+_WHOLE = 16
+# Projections of attention, by the type of the model, where its name does not tell them.
+_OF_ATTENTION = {"phi3": ("qkv_proj", "o_proj")}
+_ATTENTION = ("attn", "attention")
+_MOST_WORDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A model that is to be adapted, not loaded yet.
+
+    Attributes:
+        name: What it is loaded by: an absolute path, or a name on the hub.
+        config: As transformers has it.
+        tokenizer: Its own.
+        layers: Features in and out of its linear layers but the head, by name.
+    """
+
+    name: str
+    config: Any
+    tokenizer: PreTrainedTokenizerBase
+    layers: dict[str, tuple[int, int]]
+
+
+def find_base(model: str) -> Base:
+    """Find a model, without its weights.
+
+    Args:
+        model: A name on the hub, a folder, or a GGUF file.
+
+    Raises:
+        UsageError: There is none, it is no causal language model, or its tokenizer has no chat template.
+    """
+    path = Path(model)
+    name = str(path.absolute()) if path.exists() else model
+    config = _config_of_file(Path(name)) if path.is_file() else load_config(name)
+    tokenizer = load_tokenizer(name)
+    require_template(tokenizer, model)
+    try:
+        with torch.device("meta"):
+            made = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
+    except (ValueError, AttributeError, ImportError) as error:
+        msg = f"{model} is no causal language model that transformers can train ({_words(error)}): name another one"
+        raise UsageError(msg) from error
+    return Base(name, config, tokenizer, _linear_layers(made))
+
+
+def targets_of(base: Base, settings: Settings) -> tuple[str, ...]:
+    """Last names of the layers that are adapted, or the last two where one is that of other layers too.
+
+    Raises:
+        UsageError: A name is that of no linear layer, or none is known for the architecture.
+    """
+    if settings.targets == ALL_LINEAR:
+        chosen = set(base.layers)
+    elif settings.targets == ATTENTION:
+        names = _OF_ATTENTION.get(base.config.model_type, ())
+        chosen = {
+            layer
+            for layer in base.layers
+            if (_ends(layer, names) if names else any(part in layer.rpartition(".")[0].lower() for part in _ATTENTION))
+        }
+    else:
+        return _named_targets(base, settings.targets)
+    if not chosen:
+        msg = f"no target modules are known for models of type {base.config.model_type}: pass --targets {_listed(base)}"
+        raise UsageError(msg)
+    others = Counter(layer.rpartition(".")[2] for layer in set(base.layers) - chosen)
+    named = {
+        layer.rpartition(".")[2] if layer.rpartition(".")[2] not in others else ".".join(layer.split(".")[-2:])
+        for layer in chosen
+    }
+    return tuple(sorted(named))
+
+
+def trained_parameters(base: Base, targets: Sequence[str], rank: int) -> int:
+    """How many numbers the matrices of LoRA have."""
+    return sum(rank * sum(size) for layer, size in base.layers.items() if _ends(layer, targets))
+
+
+def precision_of(wanted: Precision) -> Precision:
+    """The type that the weights get on this machine, which may not have what is wanted."""
+    if wanted is Precision.AUTO:
+        if has_gpu():
+            return Precision.BFLOAT16 if torch.cuda.is_bf16_supported() else Precision.FLOAT16
+        return Precision.BFLOAT16 if _seconds(torch.bfloat16) < _seconds(torch.float32) else Precision.FLOAT32
+    if wanted is Precision.FLOAT16 and not has_gpu():
+        return Precision.FLOAT32
+    return wanted
+
+
+def adapted_inputs(base: Base, targets: Sequence[str]) -> int:
+    """How many inputs a token has in all layers that LoRA is on."""
+    return sum(inputs for layer, (inputs, _) in base.layers.items() if _ends(layer, targets))
+
+
+def require_room(base: Base, settings: Settings, precision: Precision, trained: int, adapted: int) -> str:
+    """See that there is memory enough to train.
+
+    Args:
+        base: The model.
+        settings: How it is trained.
+        precision: Of its weights.
+        trained: Parameters that are.
+        adapted: Inputs of a token of all layers that LoRA is on, as often as they are kept.
+
+    Returns:
+        How much it takes, in words.
+
+    Raises:
+        UsageError: There is not; the message says what to change.
+    """
+    gpu = has_gpu()
+    bits = settings.load_bits if settings.load_bits != _WHOLE else _BITS[precision]
+    training = Training(
+        trained,
+        bits=bits,
+        batch=settings.batch,
+        length=settings.length,
+        checkpointing=settings.checkpointing,
+        adapted=adapted,
+    )
+    device = f"cuda:{torch.cuda.current_device()}" if gpu else "cpu"
+    return str(require_memory(ModelSize.of(base.config), training, available_memory(device), gpu=gpu))
+
+
+def load_base(base: Base, precision: Precision, load_bits: int = _WHOLE) -> PreTrainedModel:
+    """Load a model's weights; those of a GGUF file are dequantised.
+
+    Raises:
+        UsageError: They cannot be read or do not fit into memory.
+    """
+    path = Path(base.name)
+    more: dict[str, Any] = {}
+    place = base.name
+    if path.is_file():
+        place = str(path.parent)
+        more = {"gguf_file": path.name, "quantization_config": GgufConfig(dequantize=True)}  # type: ignore[no-untyped-call,unused-ignore]
+    if load_bits != _WHOLE:
+        if path.is_file():
+            msg = f"{path} is a GGUF file, which is dequantised: pass --load-bits with a model of transformers"
+            raise UsageError(msg)
+        more["quantization_config"] = quantised_loading(load_bits, gpu=has_gpu())
+        more["device_map"] = {"": torch.cuda.current_device()}
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(place, dtype=_TYPES[precision], **more)
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        msg = f"the weights of {base.name} cannot be loaded ({_words(error)}): download or save the model anew"
+        raise UsageError(msg) from error
+    except MemoryError as error:
+        msg = f"the weights of {base.name} do not fit into memory: close other programs, or take a smaller model"
+        raise UsageError(msg) from error
+    # An adapter names its model by this, and two GGUF files of one folder are two models.
+    model.name_or_path = base.name
+    model.config._name_or_path = base.name  # noqa: SLF001 - where transformers and peft look for it
+    return model
+
+
+def _config_of_file(path: Path) -> Any:  # noqa: ANN401 - each kind of model has its own class
+    try:
+        return AutoConfig.from_pretrained(str(path.parent), gguf_file=path.name)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
+        msg = f"{path} is no GGUF file of a model that transformers can load: {_words(error)}"
+        raise UsageError(msg) from error
+
+
+def _linear_layers(model: nn.Module) -> dict[str, tuple[int, int]]:
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    found: dict[str, tuple[int, int]] = {}
+    for name, module in model.named_modules():
+        if module is head:
+            continue
+        if isinstance(module, nn.Linear):
+            found[name] = (module.in_features, module.out_features)
+        elif isinstance(module, Conv1D):
+            found[name] = (module.nx, module.nf)
+    return found
+
+
+def _named_targets(base: Base, names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if not any(_ends(layer, (name,)) for layer in base.layers):
+            msg = f"the model has no linear layer named {name}: pass --targets some of {_listed(base)}"
+            raise UsageError(msg)
+    return tuple(names)
+
+
+def _ends(layer: str, names: Sequence[str]) -> bool:
+    """Whether a layer has one of the names, as peft takes them."""
+    return any(layer == name or layer.endswith(f".{name}") for name in names)
+
+
+def _listed(base: Base) -> str:
+    return ", ".join(sorted({layer.rpartition(".")[2] for layer in base.layers}))
+
+
+def _seconds(kind: torch.dtype) -> float:
+    """How long this processor takes to multiply matrices as large as those of a small model's layers."""
+    one, other = torch.ones(256, 896, dtype=kind), torch.ones(896, 2048, dtype=kind)
+    times: list[float] = []
+    for _ in range(5):
+        start = time.perf_counter()
+        torch.mm(one, other)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_MOST_WORDS]

@@ -1,0 +1,245 @@
+"""A run that was asked for, checked as far as it can be before the model's weights are loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llm_testgen.errors import UsageError
+from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig
+from llm_testgen.tuning.mixtures.experts import read_adapter
+from llm_testgen.tuning.training import devices, models, rendering, runs
+from llm_testgen.tuning.training.records import Records, read_records
+from llm_testgen.tuning.training.rendering import Tokens
+from llm_testgen.tuning.training.runs import DataCard, Kind, RunCard
+from llm_testgen.tuning.training.settings import Settings, changed, settings_of
+from llm_testgen.tuning.training.watching import DONE, NO_BETTER, OUT_OF_TIME, Plan
+
+DEFAULT = "cpu"
+_DIGITS = 16
+_BYTES_KEPT = 4 * (3 * 3 + 2)  # three checkpoints of weights and two moments, the best weights, and what is saved
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        model: A name on the hub, a folder, or a GGUF file.
+        data: A folder of ``llm-testgen tune data``, or a file.
+        out: The run's folder.
+        preset: Of the settings; None for the run's own, or `DEFAULT`.
+        changes: Of single settings, None for one that is not changed.
+        resume: Whether the run in the folder goes on.
+        mixture: Of a mixture; None for a single adapter.
+        experts: Folders of a MoLE's experts.
+    """
+
+    model: str
+    data: Path
+    out: Path
+    preset: str | None
+    changes: Mapping[str, object]
+    resume: bool = False
+    mixture: MoLEConfig | AdaMoLEConfig | None = None
+    experts: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can begin, or go on.
+
+    Attributes:
+        card: What it is.
+        base: The model.
+        train: Examples to learn from.
+        validation: Examples to evaluate.
+        plan: What it is to do.
+        mixture: Of a mixture; None for a single adapter.
+        experts: Folders of a MoLE's experts.
+        checkpoint: Where it goes on; None at the beginning.
+        memory: How much it takes, in words.
+    """
+
+    card: RunCard
+    base: models.Base
+    train: tuple[Tokens, ...]
+    validation: tuple[Tokens, ...]
+    plan: Plan
+    mixture: MoLEConfig | AdaMoLEConfig | None
+    experts: tuple[Path, ...]
+    checkpoint: Path | None
+    memory: str
+
+
+def prepare(request: Request) -> Prepared:
+    """Check all that can be checked before a model is loaded; nothing is written.
+
+    Raises:
+        UsageError: Something about the request; the message says what to do.
+    """
+    old = runs.read_card(request.out) if request.resume else None
+    if old is None:
+        runs.require_new(request.out)
+    checkpoint = _checkpoint(request.out, old) if old else None
+    settings = _settings(request, old)
+    records = read_records(request.data)
+    base = models.find_base(request.model)
+    train, validation, others = _examples(base, records, settings)
+    targets = models.targets_of(base, settings)
+    mixture = _mixture(request.mixture, settings, targets)
+    trained = _trained(request, base, settings, targets)
+    precision = old.precision if old else models.precision_of(settings.precision)
+    adapted = models.adapted_inputs(base, targets) * _kept_inputs(request, settings)
+    memory = models.require_room(base, settings, precision, trained, adapted)
+    _require_disk(request.out, _BYTES_KEPT * trained)
+    batches = math.ceil(len(train) / (settings.batch * devices.processes()))
+    epoch_steps = math.ceil(batches / settings.accumulation)
+    steps = settings.steps or math.ceil(settings.epochs * epoch_steps)
+    card = RunCard(
+        kind=_kind(mixture),
+        model=base.name,
+        model_digest=_digest(base),
+        settings=settings,
+        precision=precision,
+        targets=targets,
+        mole=mixture if isinstance(mixture, MoLEConfig) else None,
+        adamole=mixture if isinstance(mixture, AdaMoLEConfig) else None,
+        experts=tuple(str(folder.absolute()) for folder in request.experts),
+        data=_data_card(request.data, records, train, validation, others),
+        trained=trained,
+        steps=steps,
+        processes=devices.processes(),
+        libraries=runs.library_versions(),
+    )
+    if old:
+        runs.require_same(old, card)
+        _require_time(old, settings)
+    plan = Plan(settings, steps, epoch_steps, request.out, bool(validation))
+    return Prepared(card, base, train, validation, plan, mixture, request.experts, checkpoint, memory)
+
+
+def _settings(request: Request, old: RunCard | None) -> Settings:
+    if old is None or request.preset is not None:
+        return settings_of(request.preset or DEFAULT, request.changes)
+    return changed(old.settings, request.changes)
+
+
+def _checkpoint(out: Path, old: RunCard) -> Path:
+    """Where a run goes on.
+
+    Raises:
+        UsageError: It has ended, or never came to a checkpoint.
+    """
+    if old.outcome is not None and old.outcome.reason in {DONE, NO_BETTER}:
+        msg = f"the run in {out} has ended, since {old.outcome.reason}: train anew with another --out"
+        raise UsageError(msg)
+    return runs.last_checkpoint(out)
+
+
+def _require_time(old: RunCard, settings: Settings) -> None:
+    """See that a run that ended since time was up gets more of it.
+
+    Raises:
+        UsageError: It does not.
+    """
+    spent = old.outcome is not None and old.outcome.reason == OUT_OF_TIME
+    if spent and 0 < settings.minutes <= old.settings.minutes:
+        msg = f"the run has used up its {old.settings.minutes:g} minutes: pass --minutes with more, or 0 for no bound"
+        raise UsageError(msg)
+
+
+def _examples(
+    base: models.Base, records: Records, settings: Settings
+) -> tuple[tuple[Tokens, ...], tuple[Tokens, ...], Mapping[str, int]]:
+    """Examples to learn from and to evaluate, and what became of others."""
+    all_of_them = [rendering.tokenise(base.tokenizer, one) for one in records.train]
+    train, others = rendering.fit(all_of_them, settings.length, settings.too_long)
+    rendering.require_some(train, all_of_them, settings.length)
+    held = (rendering.tokenise(base.tokenizer, one) for one in records.validation)
+    validation, _ = rendering.fit(held, settings.length, settings.too_long)
+    return train, validation[: settings.validation], others
+
+
+def _mixture(
+    asked: MoLEConfig | AdaMoLEConfig | None, settings: Settings, targets: tuple[str, ...]
+) -> MoLEConfig | AdaMoLEConfig | None:
+    """The settings of a mixture, whose fresh experts are as the settings have LoRA."""
+    if not isinstance(asked, AdaMoLEConfig):
+        return asked
+    return replace(asked, rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout, target_modules=targets)
+
+
+def _trained(request: Request, base: models.Base, settings: Settings, targets: tuple[str, ...]) -> int:
+    """How many numbers the experts or the adapter have; gates have few."""
+    if isinstance(request.mixture, MoLEConfig):
+        found = [read_adapter(folder) for folder in request.experts]
+        return sum(one.config.r * sum(map(sum, one.sizes.values())) for one in found)
+    return _experts(request) * models.trained_parameters(base, targets, settings.rank)
+
+
+def _kept_inputs(request: Request, settings: Settings) -> int:
+    """How often LoRA keeps its inputs: a mixture has each expert's, and in float32 whatever the model is in."""
+    if request.mixture is None:
+        return 1 if settings.dropout else 0
+    return 2 * _experts(request)
+
+
+def _experts(request: Request) -> int:
+    """How many adapters there are in a layer."""
+    if isinstance(request.mixture, MoLEConfig):
+        return len(request.experts)
+    return request.mixture.experts if request.mixture else 1
+
+
+def _data_card(
+    source: Path,
+    records: Records,
+    train: tuple[Tokens, ...],
+    validation: tuple[Tokens, ...],
+    others: Mapping[str, int],
+) -> DataCard:
+    return DataCard(
+        source=str(source),
+        digest=records.digest,
+        train=len(train),
+        validation=len(validation),
+        tokens=sum(len(one.ids) for one in train),
+        others=dict(others),
+    )
+
+
+def _kind(mixture: MoLEConfig | AdaMoLEConfig | None) -> Kind:
+    if mixture is None:
+        return "lora"
+    return "mole" if isinstance(mixture, MoLEConfig) else "adamole"
+
+
+def _digest(base: models.Base) -> str:
+    """Of what tells one model from another: its name, for folders may move, its kind and its sizes."""
+    config = base.config
+    said = [Path(base.name).name.lower(), config.model_type, config.vocab_size, sorted(base.layers.items())]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]
+
+
+def _require_disk(out: Path, size: int) -> None:
+    """See that checkpoints fit.
+
+    Raises:
+        UsageError: They do not.
+    """
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if size > free:
+        msg = (
+            f"checkpoints take up to {size / 1e9:,.2f} GB and there are {free / 1e9:,.2f} GB free: make room, pass "
+            "--out on another disk, or a lower --rank"
+        )
+        raise UsageError(msg)

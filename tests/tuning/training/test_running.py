@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+
+import pytest
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+pytest.importorskip("accelerate")
+
+from safetensors.torch import load_file  # noqa: E402
+from tests.tuning.training.tiny import QUICK, save_data, save_model  # noqa: E402
+from transformers import AutoModelForCausalLM  # noqa: E402
+
+from llm_testgen.errors import UsageError  # noqa: E402
+from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig  # noqa: E402
+from llm_testgen.tuning.mixtures.storage import from_pretrained  # noqa: E402
+from llm_testgen.tuning.training import models, running, runs  # noqa: E402
+from llm_testgen.tuning.training.preparing import Request, prepare  # noqa: E402
+from llm_testgen.tuning.training.settings import settings_of  # noqa: E402
+from llm_testgen.tuning.training.watching import DONE, INTERRUPTED, NO_BETTER, OUT_OF_TIME  # noqa: E402
+
+running.quieten()
+# Peft asks transformers for it by its old name.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
+
+class Clock:
+    """A second passes whenever it is looked at."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        self.now += 1
+        return self.now
+
+
+def run(model, data, out, *, tell=lambda _: None, resume=False, **changes):
+    own = {name: changes.pop(name) for name in ("mixture", "experts") if name in changes}
+    request = Request(str(model), data, out, None, QUICK | changes, resume=resume, **own)
+    return running.train(prepare(request), tell, lambda: None, Clock())
+
+
+def weights(out):
+    return load_file(out / "adapter_model.safetensors")
+
+
+def lines(out, field):
+    return [(line["step"], line[field]) for line in runs.metrics_of(out) if field in line]
+
+
+def logits(model):
+    with torch.no_grad():
+        return model.eval()(input_ids=torch.tensor([[5, 6, 7, 8, 9]])).logits
+
+
+@pytest.fixture(scope="module")
+def whole(model, data, tmp_path_factory):
+    """A run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    return run(model, data, out), out
+
+
+def test_the_loss_falls_and_all_is_saved_beside_the_adapter(whole, model):
+    ended, out = whole
+    losses = [loss for _, loss in lines(out, "loss")]
+    assert losses[-1] < losses[0] - 0.3
+    validation = dict(lines(out, "validation_loss"))
+    assert list(validation) == [0, 4, 8]
+    assert validation[8] < validation[0] - 0.3
+    outcome = ended.card.outcome
+    assert (outcome.reason, outcome.steps, outcome.kept_step) == (DONE, 8, 8)
+    assert (outcome.loss_before, outcome.validation_loss) == (validation[0], validation[8])
+    assert outcome.peak_memory > 10**7
+    card = runs.read_card(out)
+    assert card == ended.card
+    assert (card.kind, card.model, card.data.train, card.data.validation) == ("lora", str(model), 10, 3)
+    assert card.settings == settings_of("cpu", QUICK)
+    assert {"torch", "peft", "transformers"} <= set(card.libraries)
+    assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert "validation" in (out / "loss.svg").read_text()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "adapter_config.json", "adapter_model.safetensors", "loss.png", "loss.svg", "metrics.jsonl", "training.json",
+    ]  # fmt: skip
+    assert not ended.can_go_on
+
+
+def test_the_loss_is_that_of_the_answers_tokens_alone(whole, model, data):
+    (_, before), *_ = lines(whole[1], "validation_loss")
+    base = models.find_base(str(model))
+    bare = AutoModelForCausalLM.from_pretrained(model)
+    total = count = 0
+    for line in (data / "validation.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        prompt = base.tokenizer.apply_chat_template(record["prompt"], tokenize=False, add_generation_prompt=True)
+        known = base.tokenizer(prompt)["input_ids"]
+        answer = base.tokenizer(record["completion"][0]["content"] + "<|im_end|>")["input_ids"]
+        with torch.no_grad():
+            shares = torch.log_softmax(bare(torch.tensor([known + answer])).logits[0].double(), dim=-1)
+        total -= sum(shares[len(known) - 1 + at, token].item() for at, token in enumerate(answer))
+        count += len(answer)
+    assert before == pytest.approx(total / count, rel=1e-5)
+
+
+def interrupting(step):
+    def tell(told):
+        if told.step == step and told.validation is None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return tell
+
+
+# Within a pass, after one (three steps are a pass), and after an evaluation.
+@pytest.mark.parametrize("step", [2, 3, 5])
+def test_a_run_that_was_interrupted_and_goes_on_gives_just_the_same(whole, model, data, tmp_path, step):
+    out = tmp_path / "out"
+    ended = run(model, data, out, tell=interrupting(step - 1))
+    assert (ended.card.outcome.reason, ended.card.outcome.steps) == (INTERRUPTED, step)
+    assert not ended.saved
+    assert ended.can_go_on
+    assert not (out / "adapter_model.safetensors").exists()
+    again = run(model, data, out, resume=True)
+    assert again.card.outcome.reason == DONE
+    assert lines(out, "loss") == lines(whole[1], "loss")
+    assert lines(out, "learning_rate") == lines(whole[1], "learning_rate")
+    assert lines(out, "validation_loss") == lines(whole[1], "validation_loss")
+    assert lines(out, "tokens") == lines(whole[1], "tokens")
+    found, expected = weights(out), weights(whole[1])
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_in_half_precision_the_loss_falls_too_and_a_run_goes_on_just_the_same(model, data, tmp_path):
+    changes = {"precision": "bfloat16", "steps": 5}
+    run(model, data, tmp_path / "whole", **changes)
+    losses = [loss for _, loss in lines(tmp_path / "whole", "loss")]
+    assert losses[-1] < losses[0] - 0.1
+    run(model, data, tmp_path / "parts", tell=interrupting(2), **changes)
+    run(model, data, tmp_path / "parts", resume=True, **changes)
+    assert lines(tmp_path / "parts", "loss") == lines(tmp_path / "whole", "loss")
+    found, expected = weights(tmp_path / "parts"), weights(tmp_path / "whole")
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert {one.dtype for one in found.values()} == {torch.float32}
+
+
+def test_another_seed_gives_another_run(whole, model, data, tmp_path):
+    run(model, data, tmp_path / "out", seed=1, steps=2)
+    assert lines(tmp_path / "out", "loss")[:2] != lines(whole[1], "loss")[:2]
+
+
+def test_what_is_saved_gives_the_same_logits_when_it_is_loaded(model, data, tmp_path, monkeypatch):
+    kept = {}
+    save = running.LoraSubject.save
+
+    def saving(subject, folder):
+        kept["logits"] = logits(subject.model)
+        save(subject, folder)
+
+    monkeypatch.setattr(running.LoraSubject, "save", saving)
+    run(model, data, tmp_path / "out", steps=3)
+    loaded = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), str(tmp_path / "out"))
+    assert torch.equal(logits(loaded), kept["logits"])
+    assert not torch.allclose(logits(loaded), logits(AutoModelForCausalLM.from_pretrained(model)))
+
+
+def test_it_stops_when_the_validation_loss_falls_no_more_and_keeps_the_best(model, data, tmp_path):
+    out = tmp_path / "out"
+    ended = run(model, data, out, learning_rate=1.0, steps=40, evaluate_every=1, patience=2, gradient_norm=1e3)
+    outcome = ended.card.outcome
+    assert outcome.reason == NO_BETTER
+    found = dict(lines(out, "validation_loss"))
+    later = {step: loss for step, loss in found.items() if step}
+    best = min(later, key=later.get)
+    assert (outcome.kept_step, outcome.validation_loss) == (best, later[best])
+    assert outcome.steps == best + 2 == max(found)
+    loaded = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), str(out))
+    merged = save_merged(loaded, tmp_path / "merged", model)
+    again = run(merged, data, tmp_path / "again", steps=1)
+    assert again.card.outcome.loss_before == pytest.approx(later[best], rel=1e-4)
+
+
+def save_merged(adapted, folder, model):
+    adapted.merge_and_unload().save_pretrained(folder)
+    models.load_tokenizer(str(model)).save_pretrained(folder)
+    return folder
+
+
+def test_time_that_is_up_ends_it_and_more_of_it_lets_it_go_on(model, data, tmp_path):
+    out = tmp_path / "out"
+    ended = run(model, data, out, minutes=0.1, steps=1000)
+    assert ended.card.outcome.reason == OUT_OF_TIME
+    assert 1 < ended.card.outcome.steps < 6
+    assert ended.card.outcome.seconds <= 6
+    assert ended.saved
+    assert ended.can_go_on
+    assert (out / "adapter_model.safetensors").is_file()
+    rates = [rate for _, rate in lines(out, "learning_rate")]
+    assert rates[-1] < 0.8 * max(rates), "the rate follows the clock"
+    with pytest.raises(UsageError, match=r"has used up its 0\.1 minutes: pass --minutes with more"):
+        run(model, data, out, resume=True, minutes=0.1, steps=1000)
+    more = run(model, data, out, resume=True, minutes=0.3, steps=1000)
+    assert more.card.outcome.steps > ended.card.outcome.steps
+    assert more.card.outcome.seconds <= 18
+
+
+def test_a_run_goes_on_only_as_it_began(model, data, tmp_path):
+    out = tmp_path / "out"
+    run(model, data, out, tell=interrupting(1))
+    with pytest.raises(UsageError, match=r"holds a run already: pass --resume"):
+        run(model, data, out)
+    with pytest.raises(UsageError, match=r"rank was 4 and is 2: leave that as it was"):
+        run(model, data, out, resume=True, rank=2)
+    with pytest.raises(UsageError, match="the data are others"):
+        run(model, save_data(tmp_path / "other", train=9), out, resume=True)
+    other = save_model(tmp_path / "wider", hidden_size=64)
+    with pytest.raises(UsageError, match=r"the run is a lora for .*tiny, and this is a lora for .*wider"):
+        run(other, data, out, resume=True)
+    with pytest.raises(UsageError, match="this is a adamole for"):
+        run(model, data, out, resume=True, mixture=AdaMoLEConfig())
+
+
+def test_a_run_that_has_ended_does_not_go_on(whole, model, data):
+    with pytest.raises(UsageError, match="has ended, since all steps were taken: train anew with another --out"):
+        run(model, data, whole[1], resume=True)
+
+
+def test_folders_that_hold_something_else_or_nothing_to_go_on_with_are_told(model, data, tmp_path):
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else: pass --out"):
+        run(model, data, tmp_path)
+    with pytest.raises(UsageError, match="is a file: pass --out"):
+        run(model, data, tmp_path / "note.txt")
+    with pytest.raises(UsageError, match="holds no run to go on with"):
+        run(model, data, tmp_path / "none", resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_memory_and_disk_are_looked_at_before_the_model_is_loaded(model, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "available_memory", lambda _: 10**8)
+    monkeypatch.setattr(models, "load_base", lambda *_: pytest.fail("it was loaded"))
+    with pytest.raises(UsageError, match=r"there are 0\.1 GB"):
+        run(model, data, tmp_path / "out")
+    monkeypatch.undo()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    with pytest.raises(UsageError, match=r"checkpoints take up to 0\.00 GB .* make room"):
+        run(model, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_fills_up_is_told(model, data, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("llm_testgen.tuning.training.trainer.save_trainable", full)
+    with pytest.raises(UsageError, match=r"No space left on device.*make room, and go on with --resume"):
+        run(model, data, tmp_path / "out", steps=1)
+
+
+def test_a_loss_that_is_no_number_ends_it(model, data, tmp_path):
+    with pytest.raises(UsageError, match="the loss of step 2 is nan: pass a lower --learning-rate"):
+        broken(model, data, tmp_path / "out")
+
+
+def broken(model, data, out):
+    request = Request(str(model), data, out, None, QUICK | {"evaluate_every": 100})
+    prepared = prepare(request)
+    adapt = running.adapt
+
+    def adapted(*given):
+        subject = adapt(*given)
+        name, first = next((name, one) for name, one in subject.model.named_parameters() if "lora_B" in name)
+        assert name
+        first.register_hook(lambda gradient: gradient * math.nan)
+        return subject
+
+    running.adapt = adapted
+    try:
+        running.train(prepared, lambda _: None, lambda: None)
+    finally:
+        running.adapt = adapt
+
+
+def test_a_mixture_of_trained_adapters_learns_its_gates_alone(model, data, whole, tmp_path):
+    run(model, data, tmp_path / "second", seed=5, steps=3)
+    out = tmp_path / "mole"
+    experts = (whole[1], tmp_path / "second")
+    ended = run(model, data, out, mixture=MoLEConfig(balance=0.1), experts=experts, steps=6)
+    assert (ended.card.kind, ended.card.outcome.steps) == ("mole", 6)
+    assert len(lines(out, "auxiliary_loss")) == 6
+    found = dict(lines(out, "validation_loss"))
+    assert found[6] < found[0]
+    expert = load_file(out / "experts" / "expert_0" / "adapter_model.safetensors")
+    assert all(torch.equal(value, weights(whole[1])[name]) for name, value in expert.items())
+    mixture = from_pretrained(AutoModelForCausalLM.from_pretrained(model), out)
+    assert ended.card.trained == sum(one.numel() for one in mixture.gate_parameters().values())
+    assert any(bool(one.abs().sum() > 0) for one in mixture.gate_parameters().values())
+
+
+def test_an_adaptive_mixture_learns_all_of_it_and_goes_on_just_the_same(model, data, tmp_path):
+    config = AdaMoLEConfig(experts=2)
+    whole = run(model, data, tmp_path / "whole", mixture=config, steps=5)
+    losses = [loss for _, loss in lines(tmp_path / "whole", "loss")]
+    assert losses[-1] < losses[0]
+    assert whole.card.adamole.rank == QUICK["rank"]
+    run(model, data, tmp_path / "parts", mixture=config, steps=5, tell=interrupting(2))
+    run(model, data, tmp_path / "parts", mixture=config, steps=5, resume=True)
+    for name in ("gates.safetensors", "experts/expert_0/adapter_model.safetensors"):
+        one, other = load_file(tmp_path / "whole" / name), load_file(tmp_path / "parts" / name)
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    loaded = from_pretrained(AutoModelForCausalLM.from_pretrained(model), tmp_path / "parts")
+    assert logits(loaded.model).isfinite().all()
+
+
+def test_checkpointed_activations_give_the_same_losses(model, data, whole, tmp_path):
+    run(model, data, tmp_path / "out", checkpointing=True, steps=8)
+    assert [loss for _, loss in lines(tmp_path / "out", "loss")] == pytest.approx(
+        [loss for _, loss in lines(whole[1], "loss")], rel=1e-5
+    )
+
+
+def test_layers_are_chosen_by_architecture(model):
+    base = models.find_base(str(model))
+    assert models.targets_of(base, settings_of("thesis", {})) == ("k_proj", "o_proj", "q_proj", "v_proj")
+    assert models.targets_of(base, settings_of("cpu", {"targets": ("up_proj",)})) == ("up_proj",)
+    with pytest.raises(UsageError, match=r"no linear layer named up: pass --targets some of down_proj, gate_proj"):
+        models.targets_of(base, settings_of("cpu", {"targets": ("up",)}))
+    phi = models.Base("phi", type("Config", (), {"model_type": "phi3"}), base.tokenizer, {
+        "model.layers.0.self_attn.qkv_proj": (1, 2), "model.layers.0.self_attn.o_proj": (3, 4),
+        "model.layers.0.mlp.gate_up_proj": (5, 6)})  # fmt: skip
+    assert models.targets_of(phi, settings_of("thesis", {})) == ("o_proj", "qkv_proj")
+    assert models.trained_parameters(phi, ("o_proj", "qkv_proj"), 2) == 20
+    gpt = models.Base("gpt", type("Config", (), {"model_type": "gpt2"}), base.tokenizer, {
+        "transformer.h.0.attn.c_attn": (1, 2), "transformer.h.0.attn.c_proj": (3, 4),
+        "transformer.h.0.mlp.c_proj": (5, 6)})  # fmt: skip
+    assert models.targets_of(gpt, settings_of("thesis", {})) == ("attn.c_proj", "c_attn")
+
+
+def test_small_loading_without_a_gpu_says_what_else_to_do(model, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="needs an Nvidia GPU"):
+        run(model, data, tmp_path / "out", load_bits=4)
+
+
+def test_how_many_examples_come_at_once_changes_nothing(model, data, tmp_path):
+    found = []
+    for batch, accumulation in ((4, 1), (1, 4)):
+        out = tmp_path / str(batch)
+        run(model, data, out, batch=batch, accumulation=accumulation, dropout=0.0, grouped=False, steps=3)
+        found.append([value for field in ("loss", "grad_norm", "validation_loss") for _, value in lines(out, field)])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
