@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from llm_testgen import __version__
+from llm_testgen.bench import options as shared
 from llm_testgen.bench.case_check import RESULTS, CaseReport, CaseResult, Checker, ResultStore
 from llm_testgen.bench.case_ground import open_machines
 from llm_testgen.bench.cases import Case, Split, choose_cases, known_cases
@@ -171,21 +172,10 @@ def _print_table(console: Console, title: str, headings: Sequence[str], rows: Se
 @click.option("--cases", metavar="NAME", multiple=True, help="Only this case, or those of this project; repeatable.")
 @click.option("--split", type=click.Choice([split.value for split in Split]), help="Only the cases of this split.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the methods that tests are asked for.")
-@click.option("--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this.")
-@click.option(
-    "--sandbox",
-    type=click.Choice([policy.value for policy in Policy]),
-    default=Policy.AUTO.value,
-    show_default=True,
-    help="The layers that there are, all or none at all, or off.",
-)
-@click.option(
-    "--work",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where environments and projects are kept; the default is in the user's cache.",
-)
-@click.option("--json", metavar="FILE", type=click.Path(path_type=Path), help="Write everything that was found.")
+@shared.python
+@shared.sandbox
+@shared.work
+@shared.json
 @click.pass_context
 def cases(  # noqa: PLR0913 - one parameter an option
     ctx: click.Context,

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from llm_testgen import __version__
+from llm_testgen.bench import options as shared
 from llm_testgen.bench.accounting import require_accounting
 from llm_testgen.bench.chain_ground import Ground, Machine, open_ground
 from llm_testgen.bench.chain_ledger import RunStore
@@ -229,29 +230,19 @@ def _check_output(path: Path | None, option: str) -> None:
         raise UsageError(msg)
 
 
-def _file(help_text: str, name: str, metavar: str = "FILE") -> Callable[[Callable[..., object]], Callable[..., object]]:
-    return click.option(name, metavar=metavar, type=click.Path(path_type=Path), help=help_text)
-
-
 @click.command("chain")
 @click.option("--changes", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
-@_file("Judge these recorded replies instead of those that come along.", "--replies")
-@_file("Ask a model for what FILE lacks, and write it there; without this no model is asked.", "--record")
+@shared.file_option("--replies", "Judge these recorded replies instead of those that come along.")
+@shared.file_option("--record", "Ask a model for what FILE lacks, and write it there; without this no model is asked.")
 @click.option("--model", metavar="NAME", help="The model that --record asks; the default is the embedded one.")
 @click.option("--endpoint", metavar="URL", help="OpenAI-compatible server that --record asks.")
-@_file("Judge the prompts of this recipe or folder, and not our own.", "--prompts", "PATH")
+@shared.file_option("--prompts", "Judge the prompts of this recipe or folder, and not our own.", "PATH")
 @click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; the default is one a core.")
-@click.option("--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this.")
-@click.option(
-    "--sandbox",
-    type=click.Choice([policy.value for policy in Policy]),
-    default=Policy.AUTO.value,
-    show_default=True,
-    help="The layers that there are, all or none at all, or off.",
-)
-@_file("Where the environment and the projects are kept; the default is in the user's cache.", "--work", "DIR")
-@_file("Write everything that was found.", "--json")
-@_file("Write the page of the documentation.", "--markdown")
+@shared.python
+@shared.sandbox
+@shared.work
+@shared.json
+@shared.markdown
 @click.pass_context
 def chain(  # noqa: PLR0913 - one parameter an option
     ctx: click.Context,

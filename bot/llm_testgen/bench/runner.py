@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from llm_testgen import __version__
+from llm_testgen.bench import options as shared
 from llm_testgen.bench import report
 from llm_testgen.bench.accounting import require_accounting
 from llm_testgen.bench.environments import COVERUP, DEVELOPERS, Workshop, work_folder
@@ -130,7 +131,7 @@ def _layers(sandbox: Sandbox) -> tuple[report.LayerReport, ...]:
 
 @click.command("runner")
 @click.option("--project", "projects", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
-@click.option("--rounds", type=click.IntRange(1, 99), default=3, show_default=True, help="Medians are over so many.")
+@shared.rounds
 @click.option("--candidates", "most", metavar="N", type=click.IntRange(min=1), help="Only the first N of each project.")
 @click.option(
     "--suite-seconds",
@@ -140,21 +141,10 @@ def _layers(sandbox: Sandbox) -> tuple[report.LayerReport, ...]:
     show_default=True,
     help="How long a project's whole suite is run with one candidate after the other.",
 )
-@click.option("--python", metavar="PATH", help="Interpreter to measure in; the default is the one that runs this.")
-@click.option(
-    "--sandbox",
-    type=click.Choice([policy.value for policy in Policy]),
-    default=Policy.AUTO.value,
-    show_default=True,
-    help="Our own runners: the layers that there are, all or none at all, or off.",
-)
-@click.option(
-    "--work",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where environments and projects are kept; the default is in the user's cache.",
-)
-@click.option("--json", metavar="FILE", type=click.Path(path_type=Path), help="Write everything that was measured.")
+@shared.python
+@shared.sandbox
+@shared.work
+@shared.json
 @click.pass_context
 def runner(  # noqa: PLR0913 - one parameter an option
     ctx: click.Context,

@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from llm_testgen import __version__
+from llm_testgen.bench import options as shared
 from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.environments import Workshop, work_folder
 from llm_testgen.bench.indexing.children import Children
@@ -156,7 +157,7 @@ async def _speed(
     help="Only what indexing takes, or only who calls whom; the default is both.",
 )
 @click.option("--stdlib", is_flag=True, help="Time the indexing of Python's own library: nothing to fetch.")
-@click.option("--rounds", type=click.IntRange(1, 99), default=3, show_default=True, help="Medians are over so many.")
+@shared.rounds
 @click.option(
     "--jedi-seconds",
     metavar="S",
@@ -165,17 +166,10 @@ async def _speed(
     show_default=True,
     help="CPU time that jedi gets for each project.",
 )
-@click.option("--python", metavar="PATH", help="Interpreter to run suites in; the default is the one that runs this.")
-@click.option(
-    "--work",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Where environments and projects are kept; the default is in the user's cache.",
-)
-@click.option("--json", metavar="FILE", type=click.Path(path_type=Path), help="Write everything that was measured.")
-@click.option(
-    "--markdown", metavar="FILE", type=click.Path(path_type=Path), help="Write the page of the documentation."
-)
+@shared.python
+@shared.work
+@shared.json
+@shared.markdown
 def index(  # noqa: PLR0913 - one parameter an option
     *,
     libraries: tuple[str, ...],

@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from llm_testgen.bench import exchanges
+from llm_testgen.bench import options as shared
 from llm_testgen.bench.cases import MOST_METHODS, Split
 from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.pulls import arms as every
@@ -60,10 +61,6 @@ class Outputs:
     pack: Path | None
 
 
-def _path(name: str, help_text: str, metavar: str = "FILE") -> Callable[[_COMMAND], _COMMAND]:
-    return click.option(name, metavar=metavar, type=click.Path(path_type=Path), help=help_text)
-
-
 _OPTIONS = (
     click.option("--cases", metavar="NAME", multiple=True, help="Only this case or project; may be repeated."),
     click.option("--split", type=click.Choice([split.value for split in Split]), help="Only the cases of this split."),
@@ -89,17 +86,9 @@ _OPTIONS = (
         help="Methods of a case at most.",
     ),
     click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; by default one a core."),
-    click.option(
-        "--python", metavar="PATH", help="Interpreter to run tests in; the default is the one that runs this."
-    ),
-    click.option(
-        "--sandbox",
-        type=click.Choice([policy.value for policy in Policy]),
-        default=Policy.AUTO.value,
-        show_default=True,
-        help="The layers that there are, all or none at all, or off.",
-    ),
-    _path("--work", "Where environments and projects are kept; the default is in the user's cache.", "DIR"),
+    shared.python,
+    shared.sandbox,
+    shared.work,
     click.option(
         "--out",
         metavar="DIR",
@@ -108,9 +97,11 @@ _OPTIONS = (
         show_default=True,
         help="Replies and results; a run goes on with what is there.",
     ),
-    _path("--markdown", "Write the page of the documentation."),
-    _path("--plots", "Write plots, as PNG and SVG.", "DIR"),
-    _path("--pack", "Write all replies that are known into this folder, compressed, as they come along.", "DIR"),
+    shared.markdown,
+    shared.file_option("--plots", "Write plots, as PNG and SVG.", "DIR"),
+    shared.file_option(
+        "--pack", "Write all replies that are known into this folder, compressed, as they come along.", "DIR"
+    ),
 )
 
 
@@ -162,7 +153,7 @@ def _finish(found: Found, outputs: Outputs, options: PullOptions, console: Conso
     type=click.Choice([arm.key for arm in every.MAIN]),
     help="Only this arm; may be repeated.",
 )
-@_path("--cover-agent", "The program of cover-agent, for an arm of that name.")
+@shared.file_option("--cover-agent", "The program of cover-agent, for an arm of that name.")
 @click.option(
     "--allow-unconfined-peers",
     "unconfined_peers",
