@@ -86,11 +86,19 @@ bench-index: $(VENV)/.base.stamp ## Time the project index, and compare its call
 bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
 	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)
 
+# Replies that come along are those of two methods of each of 21 changes, and of one of each of 11 where they are many.
+RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instruct
+RECORDED_WIDELY := pull-requests models
+RECORDED_ONCE := temperature context comments language examples prefill
+
 .PHONY: bench-replay
 bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
 	@mkdir -p docs
-	@for bench in pull-requests temperature context comments language models examples prefill; do \
-		$(BIN)/llm-testgen bench $$bench --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
+	@for bench in $(RECORDED_WIDELY); do \
+		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 2 --most 21 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
+	done
+	@for bench in $(RECORDED_ONCE); do \
+		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 1 --most 11 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
 	done
 
 .PHONY: lock
