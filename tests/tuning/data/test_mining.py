@@ -48,6 +48,17 @@ class Box:
 
 def untested(value):
     return value + 1
+
+
+def below(limit):
+    """Numbers below a limit, and where they end."""
+    if limit > 0:
+        found = list(range(limit))
+        return found
+    return None
+
+
+SMALL = below(5)
 ''',
     "tests/test_core.py": '''\
 import unittest
@@ -56,6 +67,15 @@ from fractions import Fraction
 import pytest
 
 import sizes
+from sizes.core import below
+
+
+def test_below_nothing():
+    assert below(0) is None
+
+
+def test_below_some():
+    assert below(2) == [0, 1]
 
 
 @pytest.mark.parametrize("value, expected", [(3, "small"), (11, "large")])
@@ -117,7 +137,7 @@ def by_target(mined):
 
 
 def test_methods_that_have_tests_are_asked_about_with_what_these_reach(by_target):
-    assert set(by_target) == {"sizes/core.py::grade", "sizes/core.py::Box.area"}
+    assert set(by_target) == {"sizes/core.py::grade", "sizes/core.py::Box.area", "sizes/core.py::below"}
     asked = by_target["sizes/core.py::grade"].prompt
     assert [turn.role for turn in asked] == ["system", "user"]
     assert asked[0].content.startswith("You are an expert Python developer")
@@ -130,6 +150,14 @@ Write 3 short test functions for `grade`, one for each of these, under its comme
 """
         in asked[1].content
     )
+
+
+def test_lines_that_run_at_import_are_no_goal(by_target):
+    example = by_target["sizes/core.py::below"]
+    asked = example.prompt[-1].content
+    assert "# 1: reaches `return None`" in asked
+    assert "# 2:" not in asked
+    assert "below(0) is None" in example.completion[0].content
 
 
 def test_the_answer_has_the_form_that_the_prompt_asks_for(by_target):
@@ -186,13 +214,13 @@ def test_the_prompt_shows_no_test_that_is_in_the_answer(by_target):
 def test_what_is_left_out_is_counted_by_reason(mined):
     _, report = mined
     assert (report.project, report.version, report.licence) == ("sizes", "1.0", "MIT")
-    assert report.counts["tests"] == 6
+    assert report.counts["tests"] == 8
     assert report.counts["test left out: it is long, or asserts nothing by itself"] == 1
     assert report.counts["plain test failed"] == 1
-    assert report.counts["methods"] == 4
-    assert report.counts["methods with tests"] == 2
-    assert report.counts["answer accepted"] == 5
-    assert report.examples == 3
+    assert report.counts["methods"] == 5
+    assert report.counts["methods with tests"] == 3
+    assert report.counts["answer accepted"] == 6
+    assert report.examples == 4
 
 
 def test_what_was_mined_is_not_mined_again(mined, monkeypatch):
@@ -210,11 +238,11 @@ def test_the_parts_are_joined_to_a_data_set_with_a_card(mined, tmp_path):
     arguments = ["data", "join", "--out", str(options.out), "--work", str(tmp_path)]
     done = CliRunner().invoke(tune, arguments)
     assert done.exit_code == 0, done.output
-    assert "3 examples to train on, 0 to validate on" in done.output
+    assert "4 examples to train on, 0 to validate on" in done.output
     rows = [json.loads(line) for line in (options.out / "train.jsonl").read_text().splitlines()]
     assert {row["meta"]["project"] for row in rows} == {"sizes"}
     assert (options.out / "validation.jsonl").read_text() == ""
-    assert "| sizes 1.0 | 3 |" in (options.out / "README.md").read_text()
+    assert "| sizes 1.0 | 4 |" in (options.out / "README.md").read_text()
 
 
 def test_a_project_of_unknown_licence_is_left_out(tmp_path):

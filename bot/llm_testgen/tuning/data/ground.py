@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,7 @@ class MineGround:
         targets: Its functions and methods, as if each had just been changed.
         tests: Its tests.
         suites: Its test files, by path.
-        packages: The top-level names under which it is imported.
+        modules: The names under which its modules are imported, by path.
         knowledge: What the index tells.
         runner: Runs tests on it, and measures all of its code.
     """
@@ -64,9 +64,14 @@ class MineGround:
     targets: tuple[ChangedMethod, ...]
     tests: tuple[Method, ...]
     suites: dict[str, Suite]
-    packages: frozenset[str]
+    modules: Mapping[str, str]
     knowledge: ProjectKnowledge
     runner: WarmRunner
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """The top-level names under which it is imported."""
+        return frozenset(name.partition(".")[0] for name in self.modules.values())
 
 
 @asynccontextmanager
@@ -99,7 +104,7 @@ async def open_mine(source: Source, machine: Machine) -> AsyncIterator[MineGroun
             targets=tuple(target for target in change.targets if target.method.kind in _KINDS),
             tests=tests,
             suites=_suites(snapshot, {test.path for test in tests}),
-            packages=frozenset(index.module_name(path).partition(".")[0] for path in paths),
+            modules={path: index.module_name(path) for path in sorted(paths)},
             knowledge=ProjectKnowledge(index, snapshot, None),
             runner=runner,
         )

@@ -21,6 +21,7 @@ from llm_testgen.records import (
     Ending,
     Goal,
     Lines,
+    LinesByPath,
     Method,
     Outcome,
     Prompt,
@@ -139,17 +140,35 @@ async def _run_all(
     """The plain tests that pass, with what they execute; a few at a time, as the runner has room."""
     counts["plain tests"] = len(plain)
     reach = Reach(ground.targets)
+    idle = await _run_by_import(ground)
 
     async def run(test: PlainTest) -> Ran | None:
         folder = PurePosixPath(test.origin.path).parent.as_posix()
         found = await ground.runner.run_text(folder, test.module, hash_seed=0)
         steps.step()
         counts[f"plain test {found.ending.replace('_', ' ')}"] += 1
-        return Ran(test, found.covered, reach.count(found.covered)) if found.ending is Ending.PASSED else None
+        if found.ending is not Ending.PASSED:
+            return None
+        covered = {path: lines - idle.get(path, frozenset()) for path, lines in found.covered.items()}
+        return Ran(test, covered, reach.count(covered))
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(run(test)) for test in plain]
     return tuple(found for task in running if (found := task.result()) is not None)
+
+
+async def _run_by_import(ground: MineGround) -> LinesByPath:
+    """Lines that run when their module is imported, and so with every test: a table that a function fills, say."""
+    folder = PurePosixPath(ground.tests[0].path).parent.as_posix() if ground.tests else "."
+
+    async def run(path: str, module: str) -> tuple[str, Lines]:
+        text = f"import {module}\n\n\ndef test_nothing():\n    pass\n"
+        found = await ground.runner.run_text(folder, text, hash_seed=0)
+        return path, found.covered.get(path, frozenset())
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(run(path, module)) for path, module in ground.modules.items()]
+    return dict(task.result() for task in running)
 
 
 class _Method:
