@@ -39,7 +39,7 @@ test-model: $(VENV)/.dev.stamp ## Run the tests that need the embedded model, wh
 	@$(BIN)/python -m pytest -m model $(ARGS)
 
 .PHONY: test-soak
-test-soak: $(VENV)/.dev.stamp ## Judge a thousand candidates in a row, a tenth of them hostile
+test-soak: $(VENV)/.dev.stamp ## Judge a thousand candidates in a row, and hundreds twice
 	@$(BIN)/python -m pytest -m soak -s $(ARGS)
 
 .PHONY: test-tune

@@ -375,7 +375,7 @@ def test_a_project_in_a_folder_of_the_repository_is_confirmed_by_its_own_names(g
 
 @pytest.mark.parametrize(
     "options",
-    ["--junitxml=report.xml", "--ff", "-m unit", "-k small", "tests", "--lf -x", "-p no:warnings --strict-markers"],
+    ["--junitxml=report.xml --ff -p no:warnings --strict-markers", "-m unit tests", "-k small", "--lf -x"],
 )
 def test_what_the_project_adds_to_its_pytest_command_keeps_no_candidate_from_running(project, options):
     markers = "markers =\n    unit: fast\nlog_file = logs/tests.log\n"

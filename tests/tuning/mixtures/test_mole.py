@@ -318,5 +318,5 @@ def test_one_expert_can_be_merged_and_several_cannot(adapters):
     assert not any("lora" in name or "gate." in name for name, _ in merged.named_modules())
     assert torch.allclose(tiny.logits(merged, tiny.tokens()), expected, rtol=0, atol=1e-4)
     for refused in (mole(adapters), mole(adapters[:1], MoLEConfig(gate=MoLEGate.INPUT))):
-        with pytest.raises(UsageError, match="weighs its experts anew for each token: serve it with transformers"):
+        with pytest.raises(UsageError, match="weighs its experts anew for each token: serve it with --adapter"):
             refused.merge()

@@ -25,12 +25,17 @@ def on_shared_cases(series: Sequence[Series]) -> tuple[Series, ...]:
     return tuple(one for one in found if one.results)
 
 
+def by_arm(series: Sequence[Series]) -> list[tuple[Series, ...]]:
+    """The series of each arm, on the cases that all its models have."""
+    found: defaultdict[str, list[Series]] = defaultdict(list)
+    for one in on_shared_cases(series):
+        found[one.arm.key].append(one)
+    return [tuple(own) for own in found.values()]
+
+
 def model_tables(series: Sequence[Series]) -> Iterator[Table]:
     """Tables of each arm, the models in their order, all on the same cases."""
-    by_arm: defaultdict[str, list[Series]] = defaultdict(list)
-    for one in on_shared_cases(series):
-        by_arm[one.arm.key].append(one)
-    for found in by_arm.values():
+    for found in by_arm(series):
         label = found[0].label
         count = len(found[0].results)
         cases = f"{label}, {count} case{'' if count == 1 else 's'}"

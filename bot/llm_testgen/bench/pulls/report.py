@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from llm_testgen.bench.pulls.arms import MAIN, Arm
 from llm_testgen.bench.pulls.claims import claims_table
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
+from llm_testgen.bench.pulls.model_tables import by_arm, model_tables
 from llm_testgen.bench.pulls.report_cases import CaseView, Group, Overview, case_views, overviews
 from llm_testgen.bench.pulls.report_charts import LONGEST_NAME, funnel_charts, lines_chart, passing_chart, share
+from llm_testgen.bench.pulls.report_tables import page_table, page_tables
 from llm_testgen.bench.pulls.results import ArmResult, read_results
 from llm_testgen.bench.pulls.tables import (
     Series,
-    by_model,
     cost_table,
     difference_table,
     experiment_table,
@@ -31,6 +32,8 @@ from llm_testgen.pages.render import render
 from llm_testgen.pages.words import Phrase, phrase, plain, quote
 
 _MOST_NAMES = 20
+# Those that also measure how models are served ask the same of the same results as the comparison of models.
+_SHOWN = tuple(one for one in EXPERIMENTS if not one.served)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ def _known(results: Sequence[ArmResult]) -> _Known:
     draw = max(sorted(draws), key=draws.__getitem__, default=(0, 0))
     found = tuple(result for result in of_now if (result.seed, result.most) == draw)
     models = tuple(dict.fromkeys(result.model for result in found))
-    experiments = [(one, series_of(found, one.arms, models)) for one in EXPERIMENTS]
+    experiments = [(one, series_of(found, one.arms, models)) for one in _SHOWN]
     notes = []
     if other := len(results) - len(of_now):
         notes.append(f"{plural(other, 'result')} of other forms of the arms, from another version, not shown")
@@ -167,31 +170,30 @@ def _known(results: Sequence[ArmResult]) -> _Known:
 
 def _arms() -> tuple[Arm, ...]:
     """All arms that there are, each once."""
-    every = (*MAIN, *(arm for experiment in EXPERIMENTS for arm in experiment.arms))
+    every = (*MAIN, *(arm for experiment in _SHOWN for arm in experiment.arms))
     return tuple({arm.key: arm for arm in every}.values())
 
 
 def _is_comparison(experiment: Experiment, series: Sequence[Series]) -> bool:
-    """Whether there are two ways of what the experiment changes; where it has one arm, that is the model."""
-    ways = {one.arm.key for one in series} if len(experiment.arms) > 1 else {one.model for one in series}
-    return len(ways) > 1
+    """Whether there are two ways of what the experiment changes."""
+    return len({one.model if experiment.of_models else one.arm.key for one in series}) > 1
 
 
 def _page(known: _Known, version: str) -> BenchmarkPage:
     main = known.main
     shown = {arm.key for arm in MAIN}
     groups = [Group("", MAIN)]
-    groups += [Group(one.title, one.arms) for one in EXPERIMENTS if not {arm.key for arm in one.arms} <= shown]
+    groups += [Group(one.title, one.arms) for one in _SHOWN if not {arm.key for arm in one.arms} <= shown]
     return BenchmarkPage(
         title=_title(known),
         about=tuple(_about(known)),
         figures=tuple(_figures(known)),
         compared=_compared(known),
         lines=tuple(lines_chart(own, is_main=True) for own in known.of_models(main)),
-        tables=tuple(_tables(_with_authors(main))) if main else (),
-        differences=tuple(_tables(difference_table(main))),
+        tables=tuple(page_tables(_with_authors(main))) if main else (),
+        differences=tuple(page_tables(difference_table(main))),
         funnels=tuple(_funnels(known)),
-        costs=tuple(_tables(cost_table(main))),
+        costs=tuple(page_tables(cost_table(main))),
         experiments=tuple(_experiment(known, one, series) for one, series in known.experiments),
         overviews=overviews(known.results, MAIN),
         cases=case_views(known.results, groups),
@@ -275,27 +277,6 @@ def _with_authors(series: Sequence[Series]) -> Rows:
     return Rows(found.title, found.headings, [*found.rows, *human_rows(series)])
 
 
-def _tables(rows: Rows) -> Iterator[Table]:
-    """A table of each model, those without a row left out."""
-    for part in by_model(rows):
-        if part.rows:
-            yield _table(part)
-
-
-def _table(rows: Rows) -> Table:
-    """The same as a page shows it: columns of figures stand at their right edge."""
-    columns = [
-        Column(heading, numeric=place > 0 and all(_is_figure(row[place]) for row in rows.rows))
-        for place, heading in enumerate(rows.headings)
-    ]
-    cells = tuple(tuple(plain(cell, LONGEST_NAME) for cell in row) for row in rows.rows)
-    return Table(visible(rows.title, LONGEST_NAME), tuple(columns), cells)
-
-
-def _is_figure(cell: str) -> bool:
-    return cell[:1].isdecimal() or cell[:1] in {"+", "-"}
-
-
 def _funnels(known: _Known) -> Iterator[FunnelView]:
     for own in known.of_models(known.main):
         if charts := tuple(funnel_charts(own)):
@@ -303,12 +284,15 @@ def _funnels(known: _Known) -> Iterator[FunnelView]:
 
 
 def _experiment(known: _Known, experiment: Experiment, series: Sequence[Series]) -> ExperimentView:
-    # Where the model is what differs, all stand in one chart.
-    parts = list(known.of_models(series)) if len(experiment.arms) > 1 else [series]
-    charts = [chart for own in parts for chart in (lines_chart(own, is_main=False), passing_chart(own)) if chart]
-    tables = [*_tables(experiment_table(experiment.title, series)), *_tables(difference_table(series))]
+    if experiment.of_models:
+        parts: Iterable[Sequence[Series]] = by_arm(series)
+        tables = [shown for table in model_tables(series) for shown in page_tables(table)]
+    else:
+        parts = known.of_models(series)
+        tables = [*page_tables(experiment_table(experiment.title, series)), *page_tables(difference_table(series))]
     if claims := claims_table(experiment.claims, series):
-        tables.append(_table(claims))
+        tables.append(page_table(claims))
+    charts = (chart for own in parts for chart in (lines_chart(own, is_main=False), passing_chart(own)) if chart)
     return ExperimentView(
         name=experiment.name,
         title=experiment.title,
@@ -320,10 +304,10 @@ def _experiment(known: _Known, experiment: Experiment, series: Sequence[Series])
 
 
 def _experiment_notes(known: _Known, experiment: Experiment, series: Sequence[Series]) -> Iterator[str]:
-    if len(experiment.arms) > 1:
+    if not experiment.of_models:
         yield from _left_out(known, experiment.arms, series)
     elif len({frozenset(result.case for result in one.results) for one in series}) > 1:
-        yield "the models have results of different cases, so that their figures do not compare"
+        yield "cases of which a model has no result are left out"
 
 
 def _notes(known: _Known) -> Iterator[str]:

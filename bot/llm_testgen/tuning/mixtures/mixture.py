@@ -105,7 +105,7 @@ class Mixture:
         if len(self.experts) > 1 or not always_one:
             msg = (
                 "a mixture cannot be merged into the model, since it weighs its experts anew for each token: "
-                "serve it with transformers, or train a single LoRA adapter and merge that"
+                "serve it with --adapter, or train a single LoRA adapter and merge that"
             )
             raise UsageError(msg)
         for path, layer in self.layers.items():

@@ -102,7 +102,7 @@ def adapter_content(folder: Path, base: str | None) -> Content:
 def _settings(folder: Path) -> dict[str, Any]:
     if (folder / _MIXTURE).is_file():
         msg = (
-            f"{folder} is a mixture of LoRA experts, whose gates llama.cpp cannot compute: serve it with transformers, "
+            f"{folder} is a mixture of LoRA experts, whose gates llama.cpp cannot compute: serve it with --adapter, "
             "or export one of its experts"
         )
         raise UsageError(msg)

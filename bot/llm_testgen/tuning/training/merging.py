@@ -32,8 +32,7 @@ def base_of(adapter: Path, base: str | None) -> str:
     if (adapter / MIXTURE).is_file():
         msg = (
             f"{adapter} is a mixture of LoRA experts, which is no single change of the weights: serve it with "
-            "transformers, or merge one of its experts alone, a folder in "
-            f"{adapter / 'experts'}"
+            f"--adapter, or merge one of its experts alone, a folder in {adapter / 'experts'}"
         )
         raise UsageError(msg)
     if not (adapter / CONFIG_NAME).is_file():
