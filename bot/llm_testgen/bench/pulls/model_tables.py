@@ -10,6 +10,8 @@ from llm_testgen.bench.pulls.results import together
 from llm_testgen.bench.pulls.tables import SURE, Series, Table, difference, percent, points
 
 _STAGES = ("replies", "candidates", "built", "passed", "stable", "gained", "accepted")
+# Not "model": such tables are shown for each model by itself.
+_BY = "tests by"
 
 
 def on_shared_cases(series: Sequence[Series]) -> tuple[Series, ...]:
@@ -39,16 +41,16 @@ def model_tables(series: Sequence[Series]) -> Iterator[Table]:
         label = found[0].label
         count = len(found[0].results)
         cases = f"{label}, {count} case{'' if count == 1 else 's'}"
-        yield Table(f"From reply to test: {cases}", ("by", *_heads()), [_funnel_row(one) for one in found])
+        yield Table(f"From reply to test: {cases}", (_BY, *_heads()), [_funnel_row(one) for one in found])
         yield Table(
             f"What it brings: {cases}",
-            ("by", "lines", "missing lines, %", "mutants killed", "tokens in", "tokens out"),
+            (_BY, "lines", "missing lines, %", "mutants killed", "tokens in", "tokens out"),
             [_yield_row(one) for one in found],
         )
         if len(found) > 1:
             yield Table(
-                f"How sure the differences are: {cases}",
-                ("by", "compared with", "difference, points", "ahead / behind", "p"),
+                f"Compared with {found[0].model}: {cases}",
+                (_BY, "difference, points", "ahead / behind", "p"),
                 [_difference_row(found[0], one) for one in found[1:]],
             )
 
@@ -77,4 +79,4 @@ def _yield_row(one: Series) -> Sequence[str]:
 def _difference_row(first: Series, other: Series) -> Sequence[str]:
     found = difference(first, other)
     sure = f"{found.p:.3f}{' *' if found.p < SURE else ''}"
-    return (other.model, first.model, points(found.interval), f"{found.better} / {found.worse}", sure)
+    return (other.model, points(found.interval), f"{found.better} / {found.worse}", sure)

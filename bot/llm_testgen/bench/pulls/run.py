@@ -294,6 +294,7 @@ def print_tables(console: Console, tables: Sequence[Table]) -> None:
                 heading,
                 justify="left" if number == 0 else "right",
                 vertical="bottom",
+                overflow="fold",
             )
         for row in table.rows:
             shown.add_row(*row)

@@ -104,7 +104,15 @@ def serving_table(records: Sequence[ServingRecord]) -> Table | None:
             by_model[record.model].append(record)
     found = list(by_model.values())
     rows = [_row(found[0], one) for one in found]
-    headings = ("by", "files, MB", "memory, MB", "loaded in s", "tokens read / s", "tokens written / s", "speed")
+    headings = (
+        "model served",
+        "files, MB",
+        "memory, MB",
+        "loaded in s",
+        "tokens read / s",
+        "tokens written / s",
+        "speed",
+    )
     return Table(f"What serving takes, median of {min(map(len, found))}", headings, rows)
 
 
