@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from click.testing import CliRunner, Result
 from tests.conftest import GitProject
 from tests.edges.fake_openai import FakeOpenAI, completion
 from tests.github.fake import FakeGitHub
+from tests.project_python import project_python
 from tests.samples import SIZES_BASE as BASE
 from tests.samples import SIZES_HEAD as HEAD
 
@@ -116,7 +116,7 @@ class Scene:
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
             "GITHUB_TOKEN": self.token,
             "INPUT_ENDPOINT": self.model.url,
-            "INPUT_PYTHON": sys.executable,
+            "INPUT_PYTHON": project_python(),
         }
         return runner | {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
 
@@ -144,7 +144,7 @@ class Scene:
         folder = self.folder / f"at-{commit[:10]}"
         if not folder.exists():
             _git(self.upstream.root, "worktree", "add", "--quiet", "--detach", str(folder), commit)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), "tests"]
+        command = [project_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), "tests"]
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder / "src")}
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False).returncode == 0
 

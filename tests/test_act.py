@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.action_scene import FORK, NUMBER, comment, export_action, open_scene, proposal_of
+from tests.project_python import project_python
 
 ACT = Path(sys.executable).with_name("act")
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
@@ -121,7 +122,7 @@ def scene(tmp_path):
 
 @pytest.fixture
 def with_model(scene):
-    return {"endpoint": scene.model.url, "python": sys.executable}
+    return {"endpoint": scene.model.url, "python": project_python()}
 
 
 def test_a_pull_request_is_reviewed_right_to_the_line_and_its_suggestions_pass(scene, act, with_model):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.samples import ModuleNames, changed_method
 
 from llm_testgen.asserting import Asserted, propose_asserts
@@ -136,7 +137,7 @@ def real(project: GitProject, *replies: str) -> Asserted:
     model = ReplayModel(tuple(RecordedReply(target=DISCOUNT.id, reply=reply) for reply in replies))
 
     async def go() -> Asserted:
-        interpreter = inspect(Path(sys.executable), ENVIRON)
+        interpreter = inspect(Path(project_python()), ENVIRON)
         described = Project(snapshot, {}, ("src",), (PATH,), "tests", {PATH: "pkg.mod"})
         cold = ColdRunner(described, interpreter, detect(interpreter, ENVIRON).confinement, Limits(), ENVIRON)
         runner = WarmRunner(cold, workers=2)

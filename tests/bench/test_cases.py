@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import os
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 from rich.console import Console
+from tests.project_python import project_python
 
 from llm_testgen.baseline import CUT, Baseline
 from llm_testgen.bench import case_check, case_command, case_ground, environments
@@ -264,7 +264,7 @@ CASES = (case(), case("6.6", split=Split.VALIDATE))
 def checked(work, monkeypatch, **more):
     monkeypatch.setattr(environments, "_download", download)
     monkeypatch.setattr(case_command, "known_cases", lambda: CASES)
-    monkeypatch.setattr(Workshop, "environment", lambda *_: Path(sys.executable))
+    monkeypatch.setattr(Workshop, "environment", lambda *_: Path(project_python()))
     console = Console(file=io.StringIO(), width=100)
     report = asyncio.run(check_cases(CasesOptions(work=work, sandbox=Policy.OFF, **more), os.environ, console))
     return report, console.file.getvalue()
@@ -336,7 +336,7 @@ def test_the_exit_code_says_whether_all_can_be_used(done, monkeypatch):
 def made(done):
     """The repository of the case that can be used, and what its tests would run with."""
     (folder,) = (path for path in done.work.glob("case-tiny-1.1-*") if path.is_dir())
-    interpreter = inspect(Path(sys.executable), os.environ)
+    interpreter = inspect(Path(project_python()), os.environ)
     confinement = open_sandbox(Policy.OFF, interpreter, os.environ).confinement
     return folder, Machine(interpreter, confinement, os.environ, 1)
 

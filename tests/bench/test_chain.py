@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
+from tests.project_python import project_python
 
 from llm_testgen.baseline import Baseline
 from llm_testgen.bench import chain as module
@@ -115,7 +116,7 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "known_changes", lambda: (CHANGE,))
         patch.setattr(module, "change_repository", lambda *_: home / "change")
-        patch.setattr(module.Workshop, "environment", lambda *_: Path(sys.executable))
+        patch.setattr(module.Workshop, "environment", lambda *_: Path(project_python()))
         report = asyncio.run(run_chain_bench(options, os.environ, console))
     told = json.loads((home / "chain.json").read_text())
     return Done(report, console.file.getvalue(), told, (home / "chain.md").read_text(), home)

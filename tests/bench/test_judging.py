@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.bench.test_chain import CHANGE, HEAD, OLD
+from tests.project_python import project_python
 
 from llm_testgen.bench.chain_ground import Machine, open_ground
 from llm_testgen.bench.chain_ledger import RunStore
@@ -73,7 +74,7 @@ def judged(tmp_path_factory) -> Judgement:
     """One judgement of several files, which takes a while: it is looked at from several sides."""
     home = tmp_path_factory.mktemp("judging")
     create_repository(home / "change", {"tiny 1.0": OLD, "tiny 1.1": HEAD})
-    interpreter = inspect(Path(sys.executable), os.environ)
+    interpreter = inspect(Path(project_python()), os.environ)
     machine = Machine(interpreter, detect(interpreter, os.environ).confinement, os.environ, 2)
     existing = {"tests/test_more.py": OLD["tests/test_more.py"].decode()}
 

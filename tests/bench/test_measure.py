@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.project_python import project_python
 
 from llm_testgen.bench.measure import PASSES, Bench, Plan, measure
 from llm_testgen.bench.projects import BenchProject
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU time is rea
 
 def measured(tmp_path, files):
     create_repository(tmp_path / "release", {"tiny 1.0": files})
-    python = Path(sys.executable)
+    python = Path(project_python())
     said = []
     plan = Plan(rounds=2, suite_candidates=1)
     bench = Bench(inspect(python, os.environ), python, Confinement(), os.environ, plan, said.append)

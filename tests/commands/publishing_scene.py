@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 from tests.conftest import GitProject
 from tests.github.fake import FakeGitHub
 from tests.github.faults import Fault
+from tests.project_python import project_python
 
 from llm_testgen.cli import main
 from llm_testgen.commands.publishing import Origin, Published, publish
@@ -109,7 +109,7 @@ def make_proposal(folder: Path) -> Made:
     replies.write_text(
         "".join(json.dumps({"target": target, "reply": reply}) + "\n" for target, reply in REPLIES.items())
     )
-    command = ["propose", "--repo", str(project.root), "--python", sys.executable, "--base", base]
+    command = ["propose", "--repo", str(project.root), "--python", project_python(), "--base", base]
     result = CliRunner().invoke(main, [*command, "--replay", str(replies)])
     assert result.exit_code == 0, result.output
     proposal = read_proposal((project.root / ".llm-testgen" / "proposal.json").read_bytes())

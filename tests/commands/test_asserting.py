@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.samples import SIZES_BASE, SIZES_HEAD, changed_method
 
 from llm_testgen.asserting import Asserted
@@ -163,7 +164,7 @@ def propose(project: GitProject, *arguments: str, expect: int = 0) -> str:
     lines = [{"target": target, "reply": reply} for target, texts in answers.items() for reply in texts]
     replay = project.root.parent / "replies.jsonl"
     replay.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    command = ["propose", "--repo", str(project.root), "--python", sys.executable, "--base", "HEAD~1"]
+    command = ["propose", "--repo", str(project.root), "--python", project_python(), "--base", "HEAD~1"]
     result = CliRunner().invoke(main, [*command, "--kind", "asserts", "--replay", str(replay), *arguments])
     assert result.exit_code == expect, result.output
     return result.output

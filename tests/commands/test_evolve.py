@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from tests.conftest import GitProject
 from tests.edges.fake_openai import FakeOpenAI, completion, refusal
+from tests.project_python import project_python
 
 from llm_testgen.cli import main
 from llm_testgen.recipe import read_recipe
@@ -96,7 +96,7 @@ class Searched:
 
 def evolve(project: GitProject, server: FakeOpenAI | None, *arguments: str | Path, expect: int = 0) -> str:
     """Run ``llm-testgen evolve`` and give what it says."""
-    command = ["evolve", "--repo", str(project.root), "--python", sys.executable]
+    command = ["evolve", "--repo", str(project.root), "--python", project_python()]
     command += ["--endpoint", server.url if server else "http://127.0.0.1:9", "--model", "fake"]
     command += ["--targets", "4", "--population", "3", "--generations", "2"]
     result = CliRunner().invoke(main, [*command, *map(str, arguments)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.samples import SIZES_HEAD
 
 from llm_testgen.cli import main
@@ -39,7 +40,7 @@ def invoke(project: GitProject, *arguments: str, expect: int = 0):
     replies = project.root.parent / "replies.jsonl"
     entries = ((f"{MODULE}::grade", GRADE_REPLY), (f"{BOX}.area", AREA_REPLY))
     replies.write_text("".join(json.dumps({"target": target, "reply": reply}) + "\n" for target, reply in entries))
-    options = ["--repo", str(project.root), "--python", sys.executable, "--replay", str(replies)]
+    options = ["--repo", str(project.root), "--python", project_python(), "--replay", str(replies)]
     result = CliRunner().invoke(main, [*arguments, *options])
     assert result.exit_code == expect, result.output
     return result

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.samples import SIZES_BASE as BASE
 from tests.samples import SIZES_HEAD as HEAD
 
@@ -69,7 +70,7 @@ def replies(project: GitProject, *entries: tuple[str | None, str]) -> Path:
 
 def invoke(project: GitProject, *arguments: str | Path, expect: int = 0):
     """Run ``llm-testgen propose`` on the project."""
-    command = ["propose", "--repo", str(project.root), "--python", sys.executable, *map(str, arguments)]
+    command = ["propose", "--repo", str(project.root), "--python", project_python(), *map(str, arguments)]
     result = CliRunner().invoke(main, command)
     assert result.exit_code == expect, result.output
     return result

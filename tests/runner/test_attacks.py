@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.runner.attacks import ATTACKS, FAILING, HONEST, LEAVING, OUTWARD, QUICK, SLOW, Attack, all_at_once
 from tests.runner.forgeries import FORGERIES, GARBAGE, KNOWING, frame
 from tests.runner.scene import Scene, contents, processes
@@ -37,7 +38,7 @@ from llm_testgen.stages.screen import screen
 
 pytestmark = pytest.mark.skipif(not kernel.IS_LINUX, reason="the sandbox needs Linux")
 
-PYTHON = Path(sys.executable)
+PYTHON = Path(project_python())
 SOURCE = "import math\n\n\ndef area(r):\n    if r < 0:\n        raise ValueError(r)\n    return math.pi * r * r\n"
 ENVIRON = {
     "PATH": os.environ["PATH"],

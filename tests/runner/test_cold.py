@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.project_python import project_python
 from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.edges.git import Repository
@@ -20,7 +21,7 @@ from llm_testgen.runner.interpreter import find_python, inspect
 from llm_testgen.runner.launcher import Confinement
 from llm_testgen.runner.sandbox import detect
 
-PYTHON = Path(sys.executable)
+PYTHON = Path(project_python())
 SOURCE = "import math\n\n\ndef area(r):\n    if r < 0:\n        raise ValueError(r)\n    return math.pi * r * r\n"
 OLD_TESTS = "from pkg.mod import area\n\n\ndef test_zero():\n    assert area(0) == 0\n"
 ENVIRON = {"PATH": os.environ["PATH"], "HF_TOKEN": "secret", "GITHUB_TOKEN": "secret"}
@@ -375,7 +376,8 @@ def test_addopts_that_would_steal_coverage_do_no_harm(project):
     pytest.importorskip("xdist")
     project.write("pytest.ini", "[pytest]\naddopts = -n 2\n")
     project.commit()
-    result = run_candidate(project, "from pkg.mod import area\n\ndef test_it():\n    assert area(1) > 3\n")
+    code = "from pkg.mod import area\n\ndef test_it():\n    assert area(1) > 3\n"
+    result = run_candidate(project, code, interpreter=inspect(Path(sys.executable), ENVIRON))
     assert 7 in result.covered["src/pkg/mod.py"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import GitProject
+from tests.project_python import project_python
 from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.edges.git import Repository
@@ -297,7 +297,7 @@ class Bench:
         described = Project(
             Repository.open(project.root).snapshot("HEAD"), {}, ("src",), tuple(modules), "tests", {PATH: "pkg.mod"}
         )
-        found = inspect(Path(sys.executable), ENVIRON)
+        found = inspect(Path(project_python()), ENVIRON)
         cold = ColdRunner(described, found, detect(found, ENVIRON).confinement, Limits(seconds=20), ENVIRON)
         self.runner: Runner = WarmRunner(cold, workers=1) if warm else cold
         ready = self._loop.run(self.runner.prepare())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from tests.project_python import project_python
 
 from llm_testgen.edges.git import Repository
 from llm_testgen.records import Ending
@@ -69,7 +69,7 @@ def test_the_same_happens_around_a_test(git_project, conftest):
     git_project.commit()
 
     async def both():
-        interpreter = inspect(Path(sys.executable), ENVIRON)
+        interpreter = inspect(Path(project_python()), ENVIRON)
         modules = {"pkg/mod.py": "pkg.mod"}
         project = Project(
             Repository.open(git_project.root).snapshot("HEAD"), {}, ("",), tuple(modules), "tests", modules

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.project_python import project_python
 from tests.samples import changed_method, prompt, reply
 
 from llm_testgen.edges.git import Repository
@@ -55,7 +55,7 @@ def act(project, action, *, interpreter=None):
 
     async def run():
         snapshot = Repository.open(project.root).snapshot("HEAD")
-        found = interpreter or inspect(Path(sys.executable), ENVIRON)
+        found = interpreter or inspect(Path(project_python()), ENVIRON)
         modules = {"src/pkg/mod.py": "pkg.mod"}
         described = Project(snapshot, {}, ("src",), tuple(modules), "tests", modules, ("tests/test_mod.py",))
         cold = ColdRunner(described, found, detect(found, ENVIRON).confinement, Limits(seconds=20), ENVIRON)
@@ -166,7 +166,7 @@ def test_the_next_candidate_is_judged_after_one_that_ended_its_zygote(project):
 
 
 def test_an_interpreter_without_coverage_is_lent_one(project):
-    lent = replace(inspect(Path(sys.executable), ENVIRON), has_coverage=False)
+    lent = replace(inspect(Path(project_python()), ENVIRON), has_coverage=False)
     ready, run = act(project, lambda runner: runner.run_candidate(candidate(USES), hash_seed=0), interpreter=lent)
     assert ready.cold == ""
     assert 9 in run.covered["src/pkg/mod.py"]

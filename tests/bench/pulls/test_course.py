@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from rich.console import Console
 from tests.bench.test_peer_run import ASKS
 from tests.bench.test_proxy import Scripted, completion
+from tests.project_python import project_python
 
 from llm_testgen.bench.cases import HUMAN, Case, Split
 from llm_testgen.bench.changes import PinnedRelease
@@ -125,7 +126,7 @@ def patched(tmp_path_factory):
         patch.setattr(run, "known_cases", lambda: CASES)
         patch.setattr(run, "open_live", open_live)
         patch.setattr(course, "case_repository", repository)
-        patch.setattr(run.Workshop, "environment", lambda *_: Path(sys.executable))
+        patch.setattr(run.Workshop, "environment", lambda *_: Path(project_python()))
         yield Bench(home, live)
 
 
@@ -212,7 +213,7 @@ def test_an_experiment_shares_the_replies_to_prompts_that_are_the_same(patched):
 class Asking:
     """A generator that asks until it is refused, and writes each reply into a file of its own."""
 
-    name, version, python, folders = "asking", "1", Path(sys.executable), ()
+    name, version, python, folders = "asking", "1", Path(project_python()), ()
 
     def added(self, case):
         return {}
@@ -225,7 +226,7 @@ class Asking:
 
     def sequences(self, case, tools):
         assert [target.qualname for target in case.targets] == ["sign"]
-        return [[[sys.executable, "-c", ASKS]]]
+        return [[[project_python(), "-c", ASKS]]]
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import asyncio
 import io
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 from tests.conftest import GitProject
+from tests.project_python import project_python
 
 from llm_testgen.errors import UsageError
 from llm_testgen.stages.prompt import default_templates
@@ -123,7 +123,7 @@ def mined(tmp_path_factory):
     """The options of a run that was made, and its report."""
     home = tmp_path_factory.mktemp("mining")
     root = project(home / "sizes").root
-    options = MineOptions(home / "data", projects=(root,), python=sys.executable, work=home / "work")
+    options = MineOptions(home / "data", projects=(root,), python=project_python(), work=home / "work")
     (report,) = asyncio.run(run_mine(options, os.environ, Console(quiet=True)))
     return options, report
 
@@ -249,7 +249,7 @@ def test_a_project_of_unknown_licence_is_left_out(tmp_path):
     made = project(tmp_path / "sizes")
     made.write("pyproject.toml", '[project]\nname = "sizes"\n')
     made.commit()
-    options = MineOptions(tmp_path / "data", projects=(made.root,), python=sys.executable, work=tmp_path / "work")
+    options = MineOptions(tmp_path / "data", projects=(made.root,), python=project_python(), work=tmp_path / "work")
     console = Console(record=True, width=200, file=io.StringIO())
     assert asyncio.run(run_mine(options, os.environ, console)) == ()
     assert "sizes: left out: its licence is not known: pass --licence" in console.export_text()
@@ -259,7 +259,7 @@ def test_a_checkout_of_what_is_measured_on_is_refused(tmp_path):
     made = project(tmp_path / "sizes")
     made.write("pyproject.toml", '[project]\nname = "Flask"\n')
     made.commit()
-    options = MineOptions(tmp_path / "data", projects=(made.root,), python=sys.executable, work=tmp_path / "work")
+    options = MineOptions(tmp_path / "data", projects=(made.root,), python=project_python(), work=tmp_path / "work")
     with pytest.raises(UsageError, match="Flask is what the benchmark measures on"):
         asyncio.run(run_mine(options, os.environ, Console(quiet=True)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -22,11 +23,15 @@ from llm_testgen.bench.pulls.peering import PeerTools, peer_case, try_peer
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
-from llm_testgen.errors import LlmTestgenError, ModelError
+from llm_testgen.errors import LlmTestgenError, ModelError, UsageError
 from llm_testgen.proposal import Funnel, funnel
 from llm_testgen.records import ChangedMethod, Lines, LinesByPath
 
 _MUTANTS = 10
+# Why there is no result, as a person reads it at the end.
+_UNRECORDED = "their prompts have no recorded reply; --ask asks the model for them"
+_REFUSED = "the model would not take a prompt, which may be too long for it"
+_UNSERVED = "the model did not answer another generator; run this again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +102,38 @@ class Progress:
         done: How many were found in this run.
         known: How many were known before.
         failed: Names of cases that could not be worked on, with the reason.
+        lacking: Why there is no result, and how often, of cases that could be worked on.
     """
 
     total: int
     done: int = 0
     known: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    lacking: Counter[str] = field(default_factory=Counter)
     _seconds: float = 0.0
+    _lost: int = 0
 
     def found(self, seconds: float) -> None:
         """One more, which took so long."""
         self.done += 1
         self._seconds += seconds
 
+    def failing(self, case: str, reason: str, lost: int) -> None:
+        """A case cannot be worked on, or no further: so many of its results will not be found."""
+        self.failed[case] = reason
+        self._lost += lost
+
+    @property
+    def over(self) -> int:
+        """How many results this run need not look for any more."""
+        return self.done + self.lacking.total() + self._lost
+
     @property
     def left(self) -> float | None:
         """Seconds that the rest will take; None before anything was found."""
         if not self.done:
             return None
-        return self._seconds / self.done * (self.total - self.known - self.done)
+        return self._seconds / self.done * (self.total - self.known - self.over)
 
 
 async def run(plan: Plan, tools: Tools) -> Progress:
@@ -131,12 +149,14 @@ async def run(plan: Plan, tools: Tools) -> Progress:
         if not wanted[case.name]:
             continue
         tools.say(f"{case.name} ({number} of {len(plan.cases)}): making it ready")
+        before = progress.over
         try:
             await _work_on(case, wanted[case.name], plan, tools, progress)
-        except (ModelError, asyncio.CancelledError):
+        except (ModelError, UsageError):
+            # No fault of the case: the next one would only fail likewise, after hours of asking for nothing.
             raise
         except LlmTestgenError as error:
-            progress.failed[case.name] = str(error)
+            progress.failing(case.name, str(error), len(wanted[case.name]) - (progress.over - before))
             tools.say(f"{case.name}: left out: {error}")
     return progress
 
@@ -168,7 +188,10 @@ async def _work_on(case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, to
             tools.say(f"{case.name}: {arm.label}, {model}{_remaining(progress)}")
             started = time.monotonic()
             result = await _try(arm, model, Scene(case, ground, human, store), plan, tools)
-            if result is not None:
+            if isinstance(result, str):
+                progress.lacking[result] += 1
+                tools.say(f"{case.name}: {arm.label}, {model}: no result: {result}")
+            else:
                 tools.results.add(result)
                 progress.found(time.monotonic() - started)
 
@@ -208,8 +231,12 @@ class _Brought:
         )
 
 
-async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
-    """The result of one arm; None where the recording lacks a reply and there is no model to ask."""
+async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | str:
+    """The result of one arm, or why there is none that could be compared with others.
+
+    Raises:
+        ModelError: The model stopped answering.
+    """
     case, ground, store = scene.case, scene.ground, scene.store
     if arm.peer:
         return await _try_peer(arm, name, scene, plan, tools)
@@ -225,32 +252,33 @@ async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> A
     )
     way = replace(arm.way, settings=replace(arm.settings, seed=plan.seed))
     found = await follow(way, shown, model, store, arm.templates())
+    if model.fault is not None:
+        raise model.fault
     if model.unanswered:
-        tools.say(f"{case.name}: {arm.label}, {name}: {model.unanswered} prompts have no recorded reply")
-        return None
+        return _REFUSED if model.refused else _UNRECORDED
     proved = await proofs(found, ground, store, _MUTANTS)
     result = _Brought(
         figures=way_figures(way, found, proved, ground.missing(), model),
         funnel=funnel(found.replies, found.judged),
         gained=_gained(found),
-        seconds=max(0.0, time.monotonic() - started - (found.usage.seconds if tools.live else 0.0)),
+        seconds=max(0.0, time.monotonic() - started - model.waited),
     )
     return result.of(arm, name, scene, plan)
 
 
-async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | None:
-    """The result of another generator; None where it cannot be run, or its recording lacks a reply."""
+async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> ArmResult | str:
+    """The result of another generator, or why there is none."""
     case, ground = scene.case, scene.ground
     if tools.peers is None or arm.key not in tools.peers.peers:
-        tools.say(f"{case.name}: {arm.label} is not there")
-        return None
+        return f"{arm.label} is not there"
     if tools.live is not None:
         await tools.live(name)
     given = peer_case(case.name, ground, ground.project, tools.machines[case.environment].interpreter)
     found = await try_peer(arm, name, given, ground, tools.peers, scene.store)
     if found.unrecorded and tools.peers.service is None:
-        tools.say(f"{case.name}: {arm.label}, {name}: {found.unrecorded} requests have no recorded reply")
-        return None
+        return _UNRECORDED
+    if found.failed:
+        return _UNSERVED
     if found.said:
         tools.say(f"{case.name}: {arm.label}, {name}: {found.said}")
     result = _Brought(found.figures, None, found.gained, found.seconds, (found.said,) if found.said else ())

@@ -17,9 +17,10 @@ from llm_testgen.bench.proxy import Budget, Proxy, Purse, Rules
 from llm_testgen.bench.pulls.arms import Arm
 from llm_testgen.edges.completions import CompletionsServer
 from llm_testgen.edges.models import Service
-from llm_testgen.records import LinesByPath
+from llm_testgen.records import LinesByPath, Outcome
 from llm_testgen.runner.base import Project
 from llm_testgen.runner.interpreter import Interpreter
+from llm_testgen.stages.select import select
 
 # An own line of pytest's own options; a project may turn warnings into errors, also those of another tool's plugin.
 _PYTEST = ("-o", "filterwarnings=")
@@ -50,6 +51,7 @@ class PeerResult:
         figures: As of any arm; tests are those of its files that pass and gain.
         gained: Changed lines newly covered by tests that pass, in whatever file.
         unrecorded: Requests that a replay did not know.
+        failed: Requests that the model's server did not answer: what came of the others is less than it could be.
         said: Why it ended early; empty when it ended well.
         seconds: Wall time of its run and of the judging.
     """
@@ -57,6 +59,7 @@ class PeerResult:
     figures: WayFigures
     gained: LinesByPath
     unrecorded: int
+    failed: int
     said: str
     seconds: float
 
@@ -116,6 +119,7 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
         figures=_figures(arm, judgement, purse, ground.missing()),
         gained=judgement.gained,
         unrecorded=purse.unrecorded,
+        failed=purse.failed,
         said=said,
         seconds=time.monotonic() - started,
     )
@@ -123,15 +127,15 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
 
 def _figures(arm: Arm, judgement: Judgement, purse: Purse, missing: LinesByPath) -> WayFigures:
     gained = judgement.gained
-    accepted = sum(1 for test in judgement.tests if test.passes and test.verdict.gained)
+    accepted = [test.verdict for test in judgement.tests if test.verdict.outcome is Outcome.ACCEPTED]
     return WayFigures(
         key=arm.key,
         label=arm.label,
         replies=purse.replies,
         outdated=0,
         unanswered=purse.unrecorded,
-        accepted=accepted,
-        kept=accepted,
+        accepted=len(accepted),
+        kept=len(select(accepted, None)[1]),
         lines=sum(len(lines & missing.get(path, frozenset())) for path, lines in gained.items()),
         missing=sum(map(len, missing.values())),
         killed=len(judgement.killed),

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llm_testgen.bench.recordings import Recordings
 from llm_testgen.edges.models import Model, Sampling
+from llm_testgen.errors import ModelError, PromptRefusedError
 from llm_testgen.records import Prompt, Reply, Usage
 
 RECORDED = files("llm_testgen.bench") / "data" / "pull-requests.jsonl.gz"
@@ -79,11 +80,6 @@ class Recording:
             found += _FILES.resume(path)
         return cls(found, path)
 
-    @property
-    def models(self) -> tuple[str, ...]:
-        """Who answered, in alphabetical order."""
-        return tuple(sorted({model for model, _ in self._known}))
-
     def find(self, model: str, digest: str) -> RecordedReply | None:
         """The reply of a model to a prompt; None if it was never asked."""
         return self._known.get((model, digest))
@@ -112,6 +108,9 @@ class RecordedModel:
 
     Attributes:
         unanswered: Prompts that the recording has no reply to.
+        refused: Prompts that the real model would not take, so that they have no reply to be recorded either.
+        fault: Why the real model stopped answering; None as long as it does.
+        waited: Seconds that the real model took: none for what was recorded before.
         outdated: Always 0: another wording is another prompt here.
     """
 
@@ -123,6 +122,9 @@ class RecordedModel:
         self.concurrency = live.concurrency if live else 1
         self.shares_cores = live.shares_cores if live else True
         self.unanswered = 0
+        self.refused = 0
+        self.fault: ModelError | None = None
+        self.waited = 0.0
         self.outdated = 0
         self._recording, self._live, self._case, self._arm = recording, live, case, arm
         self._left: defaultdict[str, int] = defaultdict(lambda: purse)
@@ -141,15 +143,27 @@ class RecordedModel:
         digest = digest_of(prompt, sampling)
         known = self._recording.find(self.name, digest)
         if known is None:
-            answer = await self._live.reply(prompt, sampling) if self._live else None
+            answer = await self._answer(self._live, prompt, sampling) if self._live else None
             if answer is None:
                 self.unanswered += 1
                 return None
+            self.waited += answer.usage.seconds
             known = self._as_recorded(answer, digest)
             self._recording.add(known)
         self._left[target] -= known.tokens_out
         usage = Usage(known.tokens_in, known.tokens_out, known.seconds)
         return Reply(prompt, known.reply, known.model, usage, known.truncated)
+
+    async def _answer(self, live: Model, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        try:
+            return await live.reply(prompt, sampling)
+        except PromptRefusedError:
+            self.refused += 1
+            return None
+        except ModelError as error:
+            # A search keeps what it has by then, which is no result that can be compared with others.
+            self.fault = error
+            raise
 
     async def close(self) -> None:
         """The real model is whoever's who opened it."""

@@ -307,9 +307,5 @@ def remarks(found: Found) -> Iterator[str]:
     progress = found.progress
     for name, reason in progress.failed.items():
         yield f"{name} could not be worked on: {reason}"
-    missing = progress.total - progress.known - progress.done
-    if missing:
-        yield (
-            f"{missing} of {progress.total} results are not there: their prompts have no recorded reply; --ask asks the"
-            " model for them"
-        )
+    for reason, count in progress.lacking.items():
+        yield f"{count} of {progress.total} results are not there: {reason}"
