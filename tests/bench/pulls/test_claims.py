@@ -13,11 +13,12 @@ NONE, AUTHOR, _ = COMMENTS
 HELP = Claim("Comments help", "comments-author", "comments-none", Measure.PASSING)
 
 
-def series(author, none, models=("m",)):
-    """Each model's passing tests with and without comments, by project."""
+def series(author, none, models=("m",), projects="abcdefgh"):
+    """Each model's passing tests with and without comments, by project; of four figures each is that of two."""
     found = []
     for model, with_comments, without in zip(models, author, none, strict=True):
-        for project, more, less in zip("abcd", with_comments, without, strict=True):
+        times = len(projects) // 4
+        for project, more, less in zip(projects, with_comments * times, without * times, strict=True):
             found.append(result(AUTHOR, f"{project}-1.0", model=model, passed=more))
             found.append(result(NONE, f"{project}-1.0", model=model, passed=less))
     return series_of(found, COMMENTS, models)
@@ -25,7 +26,7 @@ def series(author, none, models=("m",)):
 
 def test_a_claim_stands_with_the_change_in_per_cent():
     (cells,) = claims_table([HELP], series([[6, 5, 6, 5]], [[4, 4, 3, 3]])).rows
-    assert cells[:3] == ("Comments help", "m", "4")
+    assert cells[:3] == ("Comments help", "m", "8")
     assert cells[3].startswith("+57 % (+")
     assert cells[4:] == ("+0 % (+0 to +0)", "yes")
 
@@ -43,7 +44,7 @@ def test_of_two_models_the_smaller_one_is_compared_with_the_larger():
     claim = Claim("They help the smaller model most", HELP.more, HELP.less, HELP.measure, of_smaller=True)
     (cells,) = claims_table([claim], series([[6] * 4, [3] * 4], [[3] * 4, [3] * 4], ("small", "large"))).rows
     # Of six tests three more pass with comments: half of them.
-    assert cells == (claim.text, "small less large", "4", "+50.0 (+50.0 to +50.0) points", "-", "yes")
+    assert cells == (claim.text, "small less large", "8", "+50.0 (+50.0 to +50.0) points", "-", "yes")
     assert claims_table([claim], series([[6] * 4], [[3] * 4])) is None
 
 
@@ -55,8 +56,11 @@ def test_nothing_is_claimed_of_arms_that_are_not_there_or_found_nothing():
     assert (cells[3], cells[5]) == ("-", "-")
 
 
-def test_one_project_decides_nothing():
-    assert verdict(Interval(0.5, float("-inf"), float("inf"))) == "undecided"
+def test_a_few_projects_decide_nothing_even_if_all_of_them_agree():
+    (cells,) = claims_table([HELP], series([[6, 5, 6, 5]], [[4, 4, 3, 3]], projects="abcd")).rows
+    assert cells[3].startswith("+57 % (+")
+    assert cells[-1] == "undecided"
+    assert verdict(Interval(0.5, float("-inf"), float("inf")), 1.0) == "undecided"
 
 
 def test_every_claim_is_about_arms_of_its_experiment():

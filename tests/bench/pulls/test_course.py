@@ -21,10 +21,11 @@ from llm_testgen.bench.cases import HUMAN, Case, Split
 from llm_testgen.bench.changes import PinnedRelease
 from llm_testgen.bench.cli import bench
 from llm_testgen.bench.pulls import course, peering, recorded, run
-from llm_testgen.bench.pulls.arms import COVERUP, FIRST, PLAIN
+from llm_testgen.bench.pulls.arms import COVERUP, FIRST, OURS, PLAIN
+from llm_testgen.bench.pulls.course import Progress
 from llm_testgen.bench.pulls.run import EXCHANGES, REPLIES, RESULTS, PullOptions, run_pulls
 from llm_testgen.edges.gitwrite import add_branch, create_repository
-from llm_testgen.errors import ProjectError
+from llm_testgen.errors import ModelError, ProjectError, PromptRefusedError, UsageError
 from llm_testgen.records import Reply, Usage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU time is read from /proc")
@@ -99,9 +100,9 @@ class Bench:
     def options(self, **more):
         return PullOptions(out=self.home / "out", work=self.home / "work", workers=2, models=("m",), **more)
 
-    def find(self, **more):
+    def find(self, arms=(FIRST, PLAIN), **more):
         console = Console(file=io.StringIO(), width=80)
-        return asyncio.run(run_pulls(self.options(**more), (FIRST, PLAIN), os.environ, console))
+        return asyncio.run(run_pulls(self.options(**more), arms, os.environ, console))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,7 @@ def test_each_arm_is_tried_and_a_case_that_cannot_be_had_does_not_stop_the_rest(
     assert (method.target, method.missing, method.gained, method.human) == ("tiny/more.py::sign", 3, 3, 1)
     assert found.progress.failed == {"broken-1.1": "broken 1.1 cannot be had"}
     assert (found.progress.total, found.progress.done) == (4, 2)
+    assert list(run.remarks(found))[1:] == ["1 of 2 cases are compared with m: of the others an arm has no result"]
 
 
 def test_what_is_known_is_not_found_again(found, patched):
@@ -176,7 +178,11 @@ def test_what_has_no_recorded_reply_is_said_and_not_counted(patched):
     (patched.home / "out" / RESULTS).unlink()
     nothing = patched.find()
     assert nothing.series == ()
-    assert any("4 of 4 results are not there" in line for line in run.remarks(nothing))
+    # Results of the case that could not be had lack more than replies.
+    assert [line.partition(":")[0] for line in run.remarks(nothing)] == [
+        "broken-1.1 could not be worked on",
+        "2 of 4 results are not there",
+    ]
     replies.write_bytes(kept)
     (patched.home / "out" / RESULTS).write_bytes(results)
 
@@ -192,7 +198,8 @@ def test_the_command_prints_tables_and_writes_a_page_a_plot_and_a_recording(patc
     assert "broken-1.1 could not be worked on: broken 1.1 cannot be had" in result.output
     text = page.read_text()
     assert "| the authors' own tests | - | 1 | 1/3 | 33 |" in text
-    assert "1 case of 1 project (tiny), 1 method;" in text
+    assert "1 case of 1 project (tiny), 1 method, at most 4 of a case; seed 0." in text
+    assert "](plots/pull-requests.svg)" in text
     assert str(patched.home) not in text
     assert {path.name for path in plots.iterdir()} == {"pull-requests.png", "pull-requests.svg"}
     assert {path.name for path in packed.iterdir()} == {"pull-requests.jsonl.gz", "peers.jsonl.gz"}
@@ -208,6 +215,69 @@ def test_an_experiment_shares_the_replies_to_prompts_that_are_the_same(patched):
     assert "5 of 6 results are not there: their prompts have no recorded reply; --ask asks the model" in " ".join(
         result.output.split()
     )
+
+
+@pytest.fixture
+def failing(patched, monkeypatch, request):
+    """A bench of its own, whose model answers nothing of use and then fails."""
+
+    def make(*errors):
+        class Failing(Live):
+            async def reply(self, prompt, sampling):
+                self.asked += 1
+                if self.asked > len(errors):
+                    raise AssertionError
+                if (error := errors[self.asked - 1]) is not None:
+                    raise error
+                text = "def test_nothing():\n    raise ValueError\n"
+                return Reply(prompt, text, self.name, Usage(100, 50, 1.0), truncated=False)
+
+        bench_ = Bench(patched.home / request.node.name, Failing("m"))
+
+        async def open_live(_choice, _environ):
+            return bench_.live
+
+        monkeypatch.setattr(run, "open_live", open_live)
+        return bench_
+
+    return make
+
+
+def test_a_model_that_stops_answering_leaves_no_result_of_half_a_search(failing):
+    broken = failing(None, ModelError("the server died"))
+    with pytest.raises(ModelError, match="the server died"):
+        broken.find(arms=(OURS,), ask=True, cases=("tiny",))
+    assert broken.live.asked == 2
+    assert not (broken.home / "out" / RESULTS).exists()
+
+
+def test_a_prompt_that_the_model_will_not_take_costs_that_result_alone(failing):
+    refusing = failing(PromptRefusedError("too long"), None)
+    found = refusing.find(ask=True, cases=("tiny",))
+    assert [one.arm.key for one in found.series] == ["plain"]
+    assert list(run.remarks(found)) == [
+        "1 of 2 results are not there: the model would not take a prompt, which may be too long for it"
+    ]
+
+
+def test_a_file_that_cannot_be_written_ends_the_run(failing, monkeypatch):
+    def add(_store, _result):
+        msg = "the disk is full"
+        raise UsageError(msg)
+
+    monkeypatch.setattr(run.ResultStore, "add", add)
+    with pytest.raises(UsageError, match="the disk is full"):
+        failing(None, None).find(arms=(PLAIN,), ask=True, cases=("tiny",))
+
+
+def test_what_is_left_does_not_count_what_will_not_be_found():
+    progress = Progress(total=10, known=2)
+    assert progress.left is None
+    progress.found(30.0)
+    assert progress.left == 7 * 30.0
+    progress.lacking["why"] += 1
+    progress.failing("c", "broken", 4)
+    assert progress.left == 2 * 30.0
 
 
 class Asking:
@@ -233,12 +303,14 @@ class Asking:
 def peer(patched, monkeypatch):
     """CoverUp is another program, and the model a server that says the same two things."""
     right = REPLY.removeprefix("```python\n").partition("\n\ndef test_negative")[0]
+    # Two tests for one line.
+    right += "\n\ndef test_again():\n    assert sign(4) == 1\n"
     server = Scripted(completion(right, 500), completion("def test_wrong():\n    assert 0\n", 400))
     monkeypatch.setattr(run, "CoverUp", lambda *_: Asking())
-    monkeypatch.setattr(peering, "CompletionsServer", lambda _service: server)
     monkeypatch.setattr(run._Models, "service", lambda _self, _name: "somewhere")
 
-    def find(**more):
+    def find(*, says=server, **more):
+        monkeypatch.setattr(peering, "CompletionsServer", lambda _service: says)
         options = patched.options(cases=("tiny",), unconfined_peers=True, **more)
         console = Console(file=io.StringIO(), width=80)
         return asyncio.run(run_pulls(options, (COVERUP,), os.environ, console))
@@ -253,7 +325,7 @@ def test_another_generator_has_its_tests_judged_and_is_replayed_without_a_model(
     figures = result.figures
     # 800 tokens for one method: the second reply is the last.
     assert (figures.replies, figures.tokens_out) == (2, 900)
-    assert (figures.accepted, figures.lines, figures.missing) == (1, 1, 3)
+    assert (figures.accepted, figures.kept, figures.lines, figures.missing) == (2, 1, 1, 3)
     assert [(method.target, method.gained) for method in result.methods] == [("tiny/more.py::sign", 1)]
     assert result.funnel is None
     results = patched.home / "out" / RESULTS
@@ -267,6 +339,20 @@ def test_another_generator_has_its_tests_judged_and_is_replayed_without_a_model(
     assert (nothing.series, nothing.progress.done) == ((), 0)
 
 
+@pytest.mark.usefixtures("found")
+def test_another_generator_whose_model_failed_has_no_result(peer, patched):
+    results = patched.home / "out" / RESULTS
+    kept = results.read_bytes()
+    results.write_bytes(b"".join(line for line in kept.splitlines(keepends=True) if b'"coverup"' not in line))
+    (patched.home / "out" / EXCHANGES).unlink(missing_ok=True)
+    found = peer(ask=True, says=Scripted(ModelError("it died")))
+    assert found.series == ()
+    assert list(run.remarks(found)) == [
+        "1 of 1 results are not there: the model did not answer another generator; run this again"
+    ]
+    results.write_bytes(kept)
+
+
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize(
     ("arguments", "message"),
@@ -276,6 +362,7 @@ def test_another_generator_has_its_tests_judged_and_is_replayed_without_a_model(
         (["--pack", "file"], "pass --pack a folder"),
         (["--plots", "file"], "pass --plots a folder"),
         (["--out", "file/out"], "pass another --out"),
+        (["--arm", "cover-agent"], "pass --cover-agent its program"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_made(arguments, message, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from tests.samples import changed_method
 from llm_testgen.bench.pulls import recorded
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording, digest_of, pack
 from llm_testgen.edges.models import Sampling
-from llm_testgen.errors import UsageError
+from llm_testgen.errors import ModelError, PromptRefusedError, UsageError
 from llm_testgen.records import Context, Message, Prompt, Reply, Usage
 
 TARGET = changed_method("def f():\n    return 1\n", "f")
@@ -63,7 +63,7 @@ def test_what_was_answered_is_answered_again_and_by_the_same_model_only(tmp_path
     assert ask(first, prompt()) == ["reply 1"]
     again = model(Recording.open(path))
     assert ask(again, prompt()) == ["reply 1"]
-    assert (again.unanswered, Recording.open(path).models) == (0, ("m",))
+    assert again.unanswered == 0
     other = model(Recording.open(path), name="other")
     assert ask(other, prompt()) == [None]
     assert other.unanswered == 1
@@ -86,6 +86,32 @@ def test_replies_about_one_method_take_no_more_than_its_purse():
     assert ask(asked, *(prompt(str(number)) for number in range(4))) == ["reply 1", "reply 2", "reply 3", None]
     assert live.asked == [540, 400, 100]
     assert asked.unanswered == 0
+
+
+def test_only_what_a_real_model_is_asked_for_is_waited_for(tmp_path):
+    path = tmp_path / "replies.jsonl"
+    first = model(Recording.open(path), Live(), purse=2000)
+    ask(first, prompt("1"), prompt("2"))
+    assert first.waited == pytest.approx(2 * 1.234)
+    again = model(Recording.open(path), Live(), purse=2000)
+    ask(again, prompt("1"), prompt("3"))
+    assert again.waited == pytest.approx(1.234)
+
+
+@pytest.mark.parametrize(("error", "refused"), [(PromptRefusedError("too long"), 1), (ModelError("it died"), 0)])
+def test_a_prompt_that_is_refused_is_told_from_a_model_that_stopped_answering(error, refused, tmp_path):
+    class Failing(Live):
+        async def reply(self, prompt, sampling):
+            raise error
+
+    asked = model(Recording.open(tmp_path / "replies.jsonl"), Failing())
+    if refused:
+        assert ask(asked, prompt()) == [None]
+    else:
+        with pytest.raises(ModelError, match="it died"):
+            ask(asked, prompt())
+    assert (asked.refused, asked.unanswered, asked.fault) == (refused, refused, None if refused else error)
+    assert not (tmp_path / "replies.jsonl").exists()
 
 
 def test_half_a_line_of_a_run_that_was_killed_is_forgotten(tmp_path):

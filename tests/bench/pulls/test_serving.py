@@ -94,13 +94,23 @@ def test_only_what_was_taken_in_turns_is_compared():
     assert [row[-1] for row in table.rows] == ["1.00", "0.50"]
 
 
+def test_a_run_that_was_stopped_does_not_take_the_place_of_a_whole_one():
+    whole = [record("base", 10), record("base+tuned", 5)]
+    table = serving_table([*whole, record("base", 99, run="stopped")])
+    assert [row[-2] for row in table.rows] == ["10.0", "5.0"]
+    again = [record("base", 20, run="again"), record("base+tuned", 15, run="again")]
+    assert [row[-2] for row in serving_table([*whole, *again]).rows] == ["20.0", "15.0"]
+
+
 def test_measurements_of_other_models_are_left_alone_and_other_files_refused(monkeypatch, tmp_path):
     path = tmp_path / "serving.jsonl"
     monkeypatch.setattr(serving, "RECORDED", tmp_path / "shipped.jsonl")
     assert known_records(path, ("base",)) == []
     FILES.add(tmp_path / "shipped.jsonl", [record("base", 10)])
     assert [one.writing for one in known_records(path, ("base",))] == [10]
-    FILES.add(path, [record("base", 20), record("x", 1)])
+    FILES.add(path, [record("x", 1)])
+    assert [one.writing for one in known_records(path, ("base",))] == [10]
+    FILES.add(path, [record("base", 20)])
     assert [one.writing for one in known_records(path, ("base",))] == [20]
     Path(path).write_text("[]\n")
     with pytest.raises(UsageError, match="holds no measurements of serving"):

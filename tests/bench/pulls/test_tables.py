@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tests.bench.pulls.made import result
 
-from llm_testgen.bench.pulls.arms import OURS, PLAIN, TEMPERATURE
+from llm_testgen.bench.pulls.arms import COVERUP, OURS, PLAIN, TEMPERATURE
 from llm_testgen.bench.pulls.estimates import Interval
 from llm_testgen.bench.pulls.tables import (
     Table,
@@ -68,6 +68,28 @@ def test_funnel_and_costs_are_sums():
     assert row(funnel_table(SERIES), OURS.label)["passing, %"] == "50 (50 to 50)"
     costs = row(cost_table(SERIES), PLAIN.label)
     assert (costs["tokens out"], costs["CPU s of tests"], costs["CPU s / case"]) == ("3,200", "12", "1.50")
+
+
+def test_nothing_is_said_of_what_another_generator_does_by_itself():
+    found = result(COVERUP)
+    found = found.model_copy(update={"funnel": None, "figures": found.figures.model_copy(update={"parts": ()})})
+    series = series_of([found], (COVERUP,), ("m",))
+    assert set(row(funnel_table(series), COVERUP.label).values()) == {COVERUP.label, "m", "-"}
+    costs = row(cost_table(series), COVERUP.label)
+    assert (costs["CPU s of tests"], costs["CPU s / case"], costs["tokens out"]) == ("-", "-", "400")
+
+
+def test_the_authors_tests_stand_once_for_all_models_of_the_same_cases_in_whatever_order():
+    results = [
+        result(OURS, f"{project}-1.0", model=model) for model, order in (("m", "ab"), ("n", "ba")) for project in order
+    ]
+    assert [cells[1] for cells in human_rows(series_of(results, (OURS,), ("m", "n")))] == ["-"]
+
+
+def test_the_authors_tests_stand_with_each_model_where_cases_differ():
+    results = [result(OURS, model=model) for model in ("m", "n", "o")]
+    series = series_of([*results, result(OURS, "b-1.0", model="o")], (OURS,), ("m", "n", "o"))
+    assert [cells[1:3] for cells in human_rows(series)] == [("m", "1"), ("n", "1"), ("o", "2")]
 
 
 def test_an_experiment_stands_by_what_it_changes():

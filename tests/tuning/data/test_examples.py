@@ -21,7 +21,14 @@ def test_an_example_is_what_the_trainer_takes():
     line = json.loads(as_lines([make_example(MESSAGES, "```python\nx\n```", ABOUT)]))
     assert line["prompt"] == [{"role": "system", "content": "You test."}, {"role": "user", "content": "Test `area`."}]
     assert line["completion"] == [{"role": "assistant", "content": "```python\nx\n```"}]
+    assert line["prefill"] == ""
     assert list(line["meta"]) == ["origin", "project", "version", "licence", "target", "test", "digest"]
+
+
+def test_what_an_answer_is_begun_with_is_kept_where_it_does_begin_so():
+    begun = make_example(MESSAGES, "```python\nx\n```", ABOUT, "```python\n")
+    assert begun.prefill == json.loads(as_lines([begun]))["prefill"] == "```python\n"
+    assert make_example(MESSAGES, "x", ABOUT, "```python\n").prefill == ""
 
 
 def test_a_digest_is_of_conversation_and_answer_alone():

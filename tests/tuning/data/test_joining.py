@@ -86,6 +86,13 @@ def test_projects_are_in_one_part_each_and_instructions_in_both():
     assert sum(one.meta.project == "alpaca" for one in found.validation) == 8
 
 
+def test_a_project_is_the_same_however_its_name_is_written():
+    mined, sessions = several("Some.Box", 6), several("some-box", 6, Origin.SESSION)
+    found = joined([*mined, *sessions, *several("a", 40)], validation=0.1)
+    assert {one.meta.project for one in found.validation} == {"Some.Box", "some-box"}
+    assert joined([*mined, *sessions], per_project=7).left_out == {"its project has enough others": 5}
+
+
 def test_the_smallest_project_is_set_aside_where_all_are_large():
     found = joined([*several("a", 30), *several("b", 12), *several("c", 30)], validation=0.1)
     assert {one.meta.project for one in found.validation} == {"b"}
@@ -105,6 +112,11 @@ def test_the_seed_tells_the_order():
 @pytest.mark.parametrize("name", ["click", "Click"])
 def test_projects_that_are_measured_on_are_left_out(name):
     assert joined([example(name), example("box")]).left_out == {"its project is one that the benchmark measures on": 1}
+
+
+def test_what_was_not_there_to_be_compared_with_is_told():
+    assert joined([example("box")]).uncompared == ("click",)
+    assert joined([example("box")], held_out(SOURCE)).uncompared == ()
 
 
 def test_thirteen_words_in_a_row_are_too_many():

@@ -7,6 +7,7 @@ import asyncio
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from tests.conftest import GitProject
 from tests.project_python import project_python
 
 from llm_testgen.errors import UsageError
+from llm_testgen.recipe import DEFAULT_RECIPE
 from llm_testgen.stages.prompt import default_templates
 from llm_testgen.tuning.cli import tune
 from llm_testgen.tuning.data import mine_run
+from llm_testgen.tuning.data.commands import mine as mine_command
 from llm_testgen.tuning.data.examples import read_examples
 from llm_testgen.tuning.data.mine_run import MineOptions, run_mine
 
@@ -188,6 +191,28 @@ def test_grade_value_at_most_limit():
     )
 
 
+def test_what_our_prompt_begins_the_answer_with_is_told_apart(by_target):
+    assert (
+        by_target["sizes/core.py::grade"].prefill
+        == """\
+```python
+import pytest
+
+from sizes.core import grade
+
+
+# 1: reaches `raise ValueError('negative')`, with value < 0
+def test_grade_"""
+    )
+    assert all(one.prefill and one.answer.startswith(one.prefill) for one in by_target.values())
+
+
+def test_answers_have_as_many_tests_as_prompts_ask_for():
+    assert MineOptions(Path()).tests == DEFAULT_RECIPE.tests
+    (option,) = [one for one in mine_command.params if one.name == "tests"]
+    assert option.default == DEFAULT_RECIPE.tests
+
+
 def test_what_a_test_needs_is_imported_in_it_and_the_target_goes_by_its_own_name(by_target):
     example = by_target["sizes/core.py::Box.area"]
     assert "from sizes.core import Box\n" in example.answer
@@ -239,8 +264,10 @@ def test_the_parts_are_joined_to_a_data_set_with_a_card(mined, tmp_path):
     done = CliRunner().invoke(tune, arguments)
     assert done.exit_code == 0, done.output
     assert "4 examples to train on, 0 to validate on" in done.output
+    assert re.search(r"not compared with .*\bclick, .*: get them with `llm-testgen bench cases`", done.output)
     rows = [json.loads(line) for line in (options.out / "train.jsonl").read_text().splitlines()]
     assert {row["meta"]["project"] for row in rows} == {"sizes"}
+    assert all(row["completion"][0]["content"].startswith(row["prefill"]) and row["prefill"] for row in rows)
     assert (options.out / "validation.jsonl").read_text() == ""
     assert "| sizes 1.0 | 4 |" in (options.out / "README.md").read_text()
 

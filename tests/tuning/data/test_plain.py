@@ -144,6 +144,8 @@ def test_a_test_takes_along_the_imports_and_short_helpers_that_it_needs():
         ("def test_f():\n    f(1)", "asserts nothing"),
         ("import random\n\ndef test_f():\n    assert f(random.random())", "uses chance"),
         ("from time import sleep\n\ndef test_f():\n    assert f(sleep(1))", "uses chance, the clock"),
+        ("def test_f():\n    from random import choices\n    assert f(choices([1]))", "uses chance"),
+        ("def test_f():\n    import os, time as t\n    assert f(t.time())", "uses chance, the clock"),
         ("def test_f():\n    if f(1):\n        assert f(2)", "asserts nothing by itself"),
         ("@pytest.mark.parametrize('a', rows())\ndef test_f(a):\n    assert f(a)", "not written out"),
         ("from .helpers import g\n\ndef test_f():\n    assert f(g)", "other test files"),

@@ -83,6 +83,7 @@ def test_a_reply_of_which_all_was_accepted_is_the_answer_to_the_prompt_as_it_was
     keep(session, prompt, answered(prompt), set(TESTS))
     (example,), counts = session_examples(session, ABOUT)
     assert [turn.content for turn in example.prompt] == [message.content for message in prompt.messages]
+    assert example.prefill == prompt.prefill
     assert example.answer.startswith(prompt.prefill)
     assert example.answer == answered(prompt)
     assert (example.meta.target, example.meta.test) == ("src/pkg/mod.py::grade", " ".join(TESTS))
@@ -110,6 +111,8 @@ def test_one_test_is_asked_for_in_the_singular(session):
     (example,), _ = session_examples(session, ABOUT)
     assert "Write 1 short test function for `grade`" in example.prompt[-1].content
     assert example.answer.count("def test_") == 1
+    assert example.prefill.endswith("\n\n\n# 1: reaches `return 'large'`, with x >= 0 and x > 10\ndef test_grade_")
+    assert example.answer.startswith(example.prefill)
     assert example.answer.endswith("\n```")
 
 
@@ -118,6 +121,8 @@ def test_a_prompt_that_lists_nothing_is_changed_in_its_number_alone(session):
     keep(session, prompt, answered(prompt), {"test_grade_large", "test_grade_small"})
     (example,), _ = session_examples(session, ABOUT)
     assert example.prompt[-1].content == prompt.messages[-1].content.replace("Write 3 short", "Write 2 short")
+    assert example.prefill == prompt.prefill
+    assert example.answer.startswith(example.prefill)
 
 
 def test_a_reply_without_an_accepted_test_is_left_out(session):

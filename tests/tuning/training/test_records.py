@@ -31,6 +31,12 @@ def test_a_folder_has_a_part_to_validate_on_and_a_file_has_none(tmp_path):
     assert both.digest != alone.digest
 
 
+def test_what_an_answer_is_begun_with_is_read_where_it_is_said(tmp_path):
+    answer = [{"role": "assistant", "content": "def test_a(): ..."}]
+    path = write(tmp_path / "some.jsonl", GOOD, GOOD | {"completion": answer, "prefill": "def test_"})
+    assert [one.prefill for one in read_records(path).train] == ["", "def test_"]
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -41,6 +47,8 @@ def test_a_folder_has_a_part_to_validate_on_and_a_file_has_none(tmp_path):
         (GOOD | {"completion": [{"role": "user", "content": "b"}]}, r"line 2: completion\.0\.role: "),
         (GOOD | {"completion": [{"role": "assistant", "content": ""}]}, r"line 2: completion\.0\.content: "),
         ('{"prompt": "\\ud800"}', "line 2: "),
+        (GOOD | {"prefill": "c"}, "line 2: .*the completion does not begin with the prefill"),
+        (GOOD | {"prefill": "b"}, "line 2: .*the completion holds no more than the prefill"),
     ],
 )
 def test_a_wrong_line_is_told_by_its_number(tmp_path, bad, said):

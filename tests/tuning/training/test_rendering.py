@@ -44,6 +44,17 @@ def test_only_the_answer_and_what_ends_it_is_learned(tokenizer):
     assert labels.tolist() == [[IGNORED] * len(prompt) + list(answer)]
 
 
+def test_what_the_answer_is_begun_with_is_given_in_the_tokens_that_a_model_is_asked_with(tokenizer):
+    turns, answer = RECORD.turns, "def test_add():\n    assert add(1, 2) == 3"
+    made = tokenise(tokenizer, Record(turns, answer, "data.jsonl, line 1", prefill="def test_"))
+    asked = ids(tokenizer, "<|im_start|>user\nadd(1, 2)<|im_end|>\n<|im_start|>assistant\ndef test_")
+    assert made.ids[: made.prompt] == asked
+    assert made.ids[made.prompt :] == ids(tokenizer, "add():\n    assert add(1, 2) == 3<|im_end|>")
+    whole = tokenise(tokenizer, Record(turns, answer, "data.jsonl, line 1"))
+    assert tokenizer.decode(made.ids) == tokenizer.decode(whole.ids)
+    assert made.ids != whole.ids, "the name's tokens would be others in one piece"
+
+
 def test_a_batch_is_padded_on_the_left_with_nothing_to_learn_there():
     batch = collate([Tokens((5, 6, 7), 1), Tokens((8, 9), 1)], padding=4)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [4, 8, 9]]

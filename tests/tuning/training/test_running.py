@@ -13,15 +13,24 @@ pytest.importorskip("accelerate")
 
 from safetensors.torch import load_file  # noqa: E402
 from tests.tuning.training.tiny import QUICK, save_data, save_model  # noqa: E402
-from transformers import AutoModelForCausalLM  # noqa: E402
+from transformers import AutoModelForCausalLM, TrainerControl, TrainerState  # noqa: E402
 
 from llm_testgen.errors import UsageError  # noqa: E402
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig  # noqa: E402
 from llm_testgen.tuning.mixtures.storage import from_pretrained  # noqa: E402
 from llm_testgen.tuning.training import models, running, runs  # noqa: E402
+from llm_testgen.tuning.training.batches import Order  # noqa: E402
 from llm_testgen.tuning.training.preparing import Request, prepare  # noqa: E402
+from llm_testgen.tuning.training.runs import Progress  # noqa: E402
 from llm_testgen.tuning.training.settings import settings_of  # noqa: E402
-from llm_testgen.tuning.training.watching import DONE, INTERRUPTED, NO_BETTER, OUT_OF_TIME  # noqa: E402
+from llm_testgen.tuning.training.watching import (  # noqa: E402
+    DONE,
+    INTERRUPTED,
+    NO_BETTER,
+    OUT_OF_TIME,
+    Plan,
+    Watch,
+)
 
 running.quieten()
 # Peft asks transformers for it by its old name.
@@ -205,6 +214,29 @@ def test_time_that_is_up_ends_it_and_more_of_it_lets_it_go_on(model, data, tmp_p
     more = run(model, data, out, resume=True, minutes=0.3, steps=1000)
     assert more.card.outcome.steps > ended.card.outcome.steps
     assert more.card.outcome.seconds <= 18
+
+
+def test_an_evaluation_that_would_take_the_time_of_the_last_one_falls_out(tmp_path):
+    now = [0.0]
+    plan = Plan(settings_of("cpu", QUICK | {"minutes": 1, "evaluate_every": 2}), 100, 100, tmp_path, validated=True)
+    order = Order([1], 1, grouped=False, seed=0)
+    watch = Watch(plan, order, Progress(), tell=lambda _: None, save_best=lambda _: None, clock=lambda: now[0])
+    watch.on_train_begin()
+    watch.time_evaluation(10.0)
+    found = {}
+    for step in range(1, 10):
+        now[0] = 5.0 * step
+        watch.on_optimizer_step()
+        control = TrainerControl()
+        watch.on_step_end(None, TrainerState(global_step=step), control)
+        found[step] = (watch.reason, control.should_evaluate)
+    now[0] = 50.0
+    watch.on_optimizer_step()
+    watch.on_step_end(None, TrainerState(global_step=10), control)
+    assert found[5] == ("", False)
+    assert found[6] == ("", True)
+    assert found[8] == ("", False), "it would end after 10 s, and another step and the last one after 15 more"
+    assert (watch.reason, control.should_evaluate, control.should_save) == (OUT_OF_TIME, True, True)
 
 
 def test_a_run_goes_on_only_as_it_began(model, data, tmp_path):

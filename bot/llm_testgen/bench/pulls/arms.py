@@ -23,6 +23,7 @@ _COMMENTS = 600
 _ITALIAN = files("llm_testgen.bench") / "data" / "italian"
 _FULL = Generation()
 _ONCE = Generation(attempts=1)
+_OFTEN = Generation(attempts=8)  # more than the purse lets be: it is what ends them
 _AS_IT_COMES = Generation(attempts=1, repairs=0, repairing=frozenset(), mutants=0, reply_tokens=PURSE)
 
 
@@ -100,13 +101,14 @@ def _commented(arm: Arm) -> Arm:
 
 OURS = Arm("ours", "llm-testgen", _FULL, with_recipe(), selects=True)
 FIRST = Arm("ours-first", "llm-testgen, one prompt", _ONCE, with_recipe(), selects=True)
+MORE = Arm("ours-more", "llm-testgen, all its tokens", _OFTEN, with_recipe(), selects=True)
 PLAIN = Arm("plain", "plain prompt, whole file", _AS_IT_COMES, plain_templates, whole=True)
 PLAIN_EACH = Arm("plain-each", "plain prompt, test by test", _AS_IT_COMES, plain_templates)
 COVERUP = Arm("coverup", "CoverUp 0.6.3", _AS_IT_COMES, plain_templates, peer=True)
 COVER_AGENT = Arm("cover-agent", "cover-agent", _AS_IT_COMES, plain_templates, peer=True)
-MAIN = (OURS, FIRST, PLAIN, PLAIN_EACH, COVERUP, COVER_AGENT)
+MAIN = (OURS, FIRST, MORE, PLAIN, PLAIN_EACH, COVERUP, COVER_AGENT)
 # What is compared unless arms are named: the others have to be fetched by the user.
-USUAL = (OURS, FIRST, PLAIN, PLAIN_EACH, COVERUP)
+USUAL = (OURS, FIRST, MORE, PLAIN, PLAIN_EACH, COVERUP)
 
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BUDGETS = (300, 600, 1200)

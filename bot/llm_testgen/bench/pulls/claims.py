@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from llm_testgen.bench.pulls.estimates import Interval, Part, bootstrap, compare
 from llm_testgen.bench.pulls.results import ArmResult
-from llm_testgen.bench.pulls.tables import Series, Table, points
+from llm_testgen.bench.pulls.tables import SURE, Series, Table, points
 
 _NONE = "-"
 
@@ -60,7 +60,8 @@ def _by_model(claim: Claim, series: Sequence[Series]) -> Iterator[Sequence[str]]
         changes = {measure: change(more, less, measure.of) for measure in Measure}
         found = changes[claim.measure]
         cells = [_NONE if one is None else _percent(one) for one in changes.values()]
-        yield (claim.text, model, str(len(more.results)), *cells, _NONE if found is None else verdict(found))
+        again = _NONE if found is None else verdict(found, _p(more, less, claim.measure))
+        yield (claim.text, model, str(len(more.results)), *cells, again)
 
 
 def _by_size(claim: Claim, series: Sequence[Series]) -> Iterator[Sequence[str]]:
@@ -73,7 +74,8 @@ def _by_size(claim: Claim, series: Sequence[Series]) -> Iterator[Sequence[str]]:
         return
     found = compare(effects[0], effects[1], projects.__getitem__)
     cells = [f"{points(found.interval)} points" if measure is claim.measure else _NONE for measure in Measure]
-    yield (claim.text, f"{pairs[0][0]} less {pairs[1][0]}", str(found.cases), *cells, verdict(found.interval))
+    again = verdict(found.interval, found.p)
+    yield (claim.text, f"{pairs[0][0]} less {pairs[1][0]}", str(found.cases), *cells, again)
 
 
 def _pairs(claim: Claim, series: Sequence[Series]) -> Iterator[tuple[str, Series, Series]]:
@@ -109,8 +111,20 @@ def change(more: Series, less: Series, measure: Callable[[ArmResult], int]) -> I
     return Interval(found.value - 1, found.low - 1, found.high - 1)
 
 
-def verdict(difference: Interval) -> str:
-    """Whether an interval lies on the side that was claimed."""
+def _p(more: Series, less: Series, measure: Measure) -> float:
+    """How often chance alone sets the sums of two arms as far apart."""
+    first, second = ({one.case: float(measure.of(one)) for one in each.results} for each in (more, less))
+    projects = {one.case: one.project for one in more.results}
+    return compare(first, second, projects.__getitem__).p
+
+
+def verdict(difference: Interval, p: float) -> str:
+    """Whether an interval lies on the side that was claimed, and a test agrees.
+
+    The interval alone will not do: of a few projects that all point one way every draw does, which is soon chance.
+    """
+    if p >= SURE:
+        return "undecided"
     if difference.low > 0:
         return "yes"
     return "no, the contrary" if difference.high < 0 else "undecided"

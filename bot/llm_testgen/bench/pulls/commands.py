@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -19,10 +19,11 @@ from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.pulls import arms as every
 from llm_testgen.bench.pulls import recorded
 from llm_testgen.bench.pulls.claims import claims_table
+from llm_testgen.bench.pulls.estimates import require_statistics
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
-from llm_testgen.bench.pulls.model_tables import model_tables
+from llm_testgen.bench.pulls.model_tables import model_tables, on_shared_cases
 from llm_testgen.bench.pulls.page import experiment_page, main_page
-from llm_testgen.bench.pulls.plots import draw
+from llm_testgen.bench.pulls.plots import draw, require_matplotlib
 from llm_testgen.bench.pulls.run import (
     EXCHANGES,
     REPLIES,
@@ -123,6 +124,9 @@ def _taken(values: dict[str, Any]) -> tuple[PullOptions, Outputs]:
         if folder is not None and (folder.is_file() or not os.access(folder.absolute().parent, os.W_OK)):
             msg = f"{folder} cannot be written: pass {option} a folder"
             raise UsageError(msg)
+    require_statistics()
+    if outputs.plots is not None:
+        require_matplotlib()
     return options, outputs
 
 
@@ -168,16 +172,18 @@ def pull_requests(ctx: click.Context, /, *, arms: tuple[str, ...], **values: Any
     Projects and environments are fetched with pip, once. The exit code is 1 when a case could not be worked on.
     """
     options, outputs = _taken(values)
+    if every.COVER_AGENT.key in arms and options.cover_agent is None:
+        msg = "cover-agent does not come along: fetch it, and pass --cover-agent its program"
+        raise UsageError(msg)
     usual = (*every.USUAL, *([every.COVER_AGENT] if options.cover_agent else []))
     chosen = tuple(arm for arm in every.MAIN if arm.key in arms) if arms else usual
     console = Console(emoji=False)
     found = run_interruptibly(run_pulls(options, chosen, os.environ, console))
     tables = list(_main_tables(found))
     print_tables(console, tables)
+    plot = _drawn("pull-requests", "Tests by arm", found, outputs)
     if outputs.markdown is not None:
-        write_text(main_page(found, tables, options), outputs.markdown, "--markdown")
-    if outputs.plots is not None and found.series:
-        _draw("pull-requests", "Tests by arm", found, outputs.plots)
+        write_text(main_page(found, tables, options, plot), outputs.markdown, "--markdown")
     _finish(found, outputs, options, console)
     if found.progress.failed:
         ctx.exit(EXIT_INCOMPLETE)
@@ -207,9 +213,14 @@ def _experiment_tables(experiment: Experiment, found: Found) -> Iterator[Table]:
         yield claims
 
 
-def _draw(name: str, title: str, found: Found, folder: Path) -> Sequence[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    return draw(name, title, found.series, folder)
+def _drawn(name: str, title: str, found: Found, outputs: Outputs) -> str:
+    """Draw a plot if it is wanted and there is anything to show; its address on the page, empty without one."""
+    if outputs.plots is None or not found.series:
+        return ""
+    outputs.plots.mkdir(exist_ok=True)
+    *_, plot = draw(name, title, found.series, outputs.plots)
+    page = outputs.markdown or outputs.plots
+    return Path(os.path.relpath(plot, page.parent)).as_posix()
 
 
 def experiment_command(experiment: Experiment) -> click.Command:
@@ -227,13 +238,13 @@ def experiment_command(experiment: Experiment) -> click.Command:
         options = replace(options, served=experiment.served)
         console = Console(emoji=False)
         found = run_interruptibly(run_pulls(options, experiment.arms, os.environ, console))
+        if experiment.of_models:
+            found = replace(found, series=on_shared_cases(found.series))
         tables = list(_experiment_tables(experiment, found))
         print_tables(console, tables)
+        plot = _drawn(experiment.name, experiment.title, found, outputs)
         if outputs.markdown is not None:
-            plot = outputs.plots / f"{experiment.name}.svg" if outputs.plots else None
             write_text(experiment_page(experiment, found, tables, options, plot), outputs.markdown, "--markdown")
-        if outputs.plots is not None and found.series:
-            _draw(experiment.name, experiment.title, found, outputs.plots)
         _finish(found, outputs, options, console)
         if found.progress.failed:
             ctx.exit(EXIT_INCOMPLETE)

@@ -138,6 +138,15 @@ def _by_signs(sums: Sequence[float], seed: int) -> float:
     return float(found.pvalue)
 
 
+def require_statistics() -> None:
+    """See that intervals can be told, before a run of hours whose tables need them.
+
+    Raises:
+        UsageError: NumPy or SciPy is not installed.
+    """
+    _libraries()
+
+
 def _libraries() -> tuple[ModuleType, ModuleType]:
     """NumPy and SciPy's statistics.
 

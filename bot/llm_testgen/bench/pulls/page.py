@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.run import Found, PullOptions, remarks
@@ -15,20 +14,25 @@ _METHOD = """\
 
 A case is a real change: what lies between two releases of a project on the package index. Its base is the older
 release; its head is the newer release's code with the **older release's tests**, as before anybody wrote tests for
-the change. Of each case up to four functions and methods are chosen by lot, the same for every arm, of which the older
-tests leave at least two changed lines unexecuted. An arm may spend 800 tokens of replies on each of them (and 600 on
-comments where it asks for these first).
+the change. Of each case up to four functions and methods are drawn by lot, the same for every arm, of which the older
+tests leave at least two changed lines unexecuted; where fewer are asked about, the first of them in the order of their
+files. An arm may spend 800 tokens of replies on each (and 600 on comments where it asks for these first).
 
 - *lines*: changed lines of these methods that no older test executes and that the arm's tests do.
 - *missing lines*, *fully covered*: the share of all those lines, and of cases of which none is left; with 95 %
-  confidence intervals by bootstrap over projects.
+  confidence intervals by bootstrap over projects, which are somewhat too narrow where there are only ten or twenty.
 - *the authors' own tests*: the newer release's tests, on the same lines.
 - *diff coverage*: per cent of the changed lines of the whole change, without and with the arm's tests of these methods.
 - *plain prompt*: the method's code and the wish for pytest tests; its file is kept if all of it passes, or its tests
   are taken one by one. A reply that reaches its 800 tokens ends in mid-test.
 - *CoverUp* is run as it comes, in an environment and a sandbox of its own, on the asked methods alone; tests of the
-  project that fail by themselves count as skipped, as it does not begin otherwise.
-- *tests*: those that are kept; *mutants killed*: of small faults in the covered lines those noticed.
+  project that fail by themselves count as skipped, as it does not begin otherwise. Its tokens of a case are one purse,
+  of which one reply takes no more than 800.
+- A test of llm-testgen must also notice a fault in what it covers. Of the plain file and of CoverUp every test counts
+  that passes and executes a missing line.
+- *tests*: those that are kept, no two for the same lines; *mutants killed*: of small faults in the lines that an arm's
+  own tests cover those noticed, so that each arm has others.
+- *Filter by filter* counts the tests of an arm's replies; where its file is kept or dropped as one, files.
 - *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the
   signs of projects; a star where it is under 0.05. None is corrected for the number of comparisons.
 - Replies are drawn once, with a fixed seed, so that another draw would give other figures: the intervals speak of other
@@ -50,19 +54,22 @@ what is put on it, *memory* the most that its server held, *speed* the tokens wr
 _CLAIMS = """\
 *What was found before* is what A. Dugo reports (*Test Automatici con Large Language Model*, bachelor's thesis, Padua
 2024) of other models, on other code. The changes are those of the sums over the same cases, with 95 % intervals by
-bootstrap over projects. It is *found again* where all of the interval lies on that side.
+bootstrap over projects. It is *found again* where all of the interval lies on that side, and a permutation test over
+the signs of projects has a p under 0.05.
 """
 
 
-def main_page(found: Found, tables: Sequence[Table], options: PullOptions) -> str:
-    """The page of ``bench pull-requests``."""
-    return "\n".join(_main_parts(found, tables, options))
+def main_page(found: Found, tables: Sequence[Table], options: PullOptions, plot: str) -> str:
+    """The page of ``bench pull-requests``; ``plot`` is the address of its plot, empty where there is none."""
+    return "\n".join(_main_parts(found, tables, options, plot))
 
 
-def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions) -> Iterator[str]:
+def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions, plot: str) -> Iterator[str]:
     yield "# Tests for real changes, in several ways\n"
     yield "`make bench-replay` makes this page from recorded replies; no model is needed.\n"
     yield f"{_cases(found, options)}\n"
+    if plot:
+        yield f"![Tests by arm]({plot})\n"
     yield from _tables(tables)
     yield "## The experiments\n"
     yield from (f"- [{one.title}]({one.name}.md): {one.question[0].lower()}{one.question[1:]}" for one in EXPERIMENTS)
@@ -72,20 +79,20 @@ def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions) -> 
 
 
 def experiment_page(
-    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: Path | None
+    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: str
 ) -> str:
-    """The page of an experiment; ``plot`` is shown if there is one."""
+    """The page of an experiment; ``plot`` is the address of its plot, empty where there is none."""
     return "\n".join(_experiment_parts(experiment, found, tables, options, plot))
 
 
 def _experiment_parts(
-    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: Path | None
+    experiment: Experiment, found: Found, tables: Sequence[Table], options: PullOptions, plot: str
 ) -> Iterator[str]:
     yield f"# {experiment.title}\n"
     yield f"{experiment.question} `make bench-replay` makes this page from recorded replies; no model is needed.\n"
     yield f"{_cases(found, options)}\n"
-    if plot is not None:
-        yield f"![{experiment.title}]({plot.parent.name}/{plot.name})\n"
+    if plot:
+        yield f"![{experiment.title}]({plot})\n"
     yield from _tables(tables)
     yield _OF_MODELS if experiment.of_models else _EXPERIMENT
     if experiment.served:
@@ -110,7 +117,7 @@ def _cases(found: Found, options: PullOptions) -> str:
     }
     return (
         f"{plural(len(names), 'case')} of {plural(len(projects), 'project')} ({', '.join(projects)}),"
-        f" {plural(len(methods), 'method')}; seed {options.seed}."
+        f" {plural(len(methods), 'method')}, at most {options.methods} of a case; seed {options.seed}."
     )
 
 

@@ -106,7 +106,9 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
     started = time.monotonic()
     service = tools.service(model) if tools.service else None
     proxy = Proxy(Rules(model), tools.exchanges, CompletionsServer(service) if service else None)
-    purse = proxy.open_purse(f"{arm.key}.{case.name}.{model}", Budget(arm.purse * len(case.targets)))
+    # A reply that does not come to an end must leave the next method its share, as in every other arm.
+    budget = Budget(arm.purse * len(case.targets), reply_tokens=arm.purse)
+    purse = proxy.open_purse(f"{arm.key}.{case.name}.{model}", budget)
     run = await run_peer(tools.peers[arm.key], case, proxy, purse, tools.machine)
     existing = {
         file.path: case.snapshot.read(file).decode("utf-8", "replace")

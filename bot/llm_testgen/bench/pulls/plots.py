@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llm_testgen.bench.pulls.estimates import Interval
 
 # Okabe and Ito (2008): told apart by the colour-blind too.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _FORMS = ("png", "svg")
 _INCHES = (9.0, 4.2)
 
@@ -35,12 +35,10 @@ def draw(name: str, title: str, series: Sequence[Series], folder: Path) -> tuple
     Raises:
         UsageError: Matplotlib is not installed, or the files cannot be written.
     """
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        msg = "plots need matplotlib: pip install 'llm-testgen[bench]'"
-        raise UsageError(msg) from error
+    require_matplotlib()
+    import matplotlib as mpl  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
     # The same results give the same file.
     with mpl.rc_context({"svg.hashsalt": "llm-testgen", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=_INCHES, layout="constrained")
@@ -59,6 +57,19 @@ def draw(name: str, title: str, series: Sequence[Series], folder: Path) -> tuple
             msg = f"{folder} cannot be written ({error.strerror}): pass another --plots"
             raise UsageError(msg) from error
     return paths
+
+
+def require_matplotlib() -> None:
+    """See that plots can be drawn, before a run of hours that they are to show.
+
+    Raises:
+        UsageError: Matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401, ICN001, PLC0415 - an extra
+    except ImportError as error:
+        msg = "plots need matplotlib: pip install 'llm-testgen[bench]'"
+        raise UsageError(msg) from error
 
 
 def _panel(axes: Axes, series: Sequence[Series], intervals: Sequence[Interval | None], label: str) -> None:

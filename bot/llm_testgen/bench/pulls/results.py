@@ -97,11 +97,6 @@ class ArmResult(_Record):
         return self.figures.lines / self.about.missing if self.about.missing else 0.0
 
     @property
-    def coverage(self) -> float:
-        """Diff coverage of the chosen methods' change with the arm's tests, as a share of the whole change."""
-        return (self.about.before + self.figures.lines) / self.about.changed if self.about.changed else 0.0
-
-    @property
     def is_whole(self) -> bool:
         """Whether every line that was missing is executed."""
         return self.figures.lines >= self.about.missing > 0

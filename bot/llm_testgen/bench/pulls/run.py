@@ -26,7 +26,7 @@ from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
 from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
-from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measure
+from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measure, side_by_side
 from llm_testgen.bench.pulls.tables import Series, Table, by_model, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
@@ -245,8 +245,7 @@ async def _serving(
     path = options.out / SERVING
     inside = {name: model for name, model in models.items() if model is not None}
     known = known_records(path, tuple(models))
-    together = {record.model for record in known if record.run == known[-1].run}
-    if options.ask and not inside.keys() <= together:
+    if options.ask and not inside.keys() <= side_by_side(known).keys():
         await measure(inside, environ, path, say)
         known = known_records(path, tuple(models))
     return tuple(known)
@@ -307,5 +306,9 @@ def remarks(found: Found) -> Iterator[str]:
     progress = found.progress
     for name, reason in progress.failed.items():
         yield f"{name} could not be worked on: {reason}"
+    compared = {one.model: len(one.results) for one in found.series}
+    for model, count in compared.items():
+        if count < len(found.cases):
+            yield f"{count} of {len(found.cases)} cases are compared with {model}: of the others an arm has no result"
     for reason, count in progress.lacking.items():
         yield f"{count} of {progress.total} results are not there: {reason}"

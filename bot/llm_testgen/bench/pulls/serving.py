@@ -95,14 +95,10 @@ async def measure(
 
 
 def serving_table(records: Sequence[ServingRecord]) -> Table | None:
-    """Medians of the last run that has all models of the records; None without any."""
-    if not records:
+    """Medians of what was measured side by side; None without any."""
+    found = list(side_by_side(records).values())
+    if not found:
         return None
-    by_model: defaultdict[str, list[ServingRecord]] = defaultdict(list)
-    for record in records:
-        if record.run == records[-1].run:
-            by_model[record.model].append(record)
-    found = list(by_model.values())
     rows = [_row(found[0], one) for one in found]
     headings = (
         "model served",
@@ -116,16 +112,24 @@ def serving_table(records: Sequence[ServingRecord]) -> Table | None:
     return Table(f"What serving takes, median of {min(map(len, found))}", headings, rows)
 
 
+def side_by_side(records: Sequence[ServingRecord]) -> Mapping[str, Sequence[ServingRecord]]:
+    """Measurements by model, of the last of the runs that have the most models: one that was stopped lacks some."""
+    runs: defaultdict[str, defaultdict[str, list[ServingRecord]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        runs[record.run][record.model].append(record)
+    return max(reversed(runs.values()), key=len, default={})
+
+
 def known_records(path: Path, models: Sequence[str]) -> list[ServingRecord]:
     """What is known of some models: from a file, or else from what comes along.
 
     Raises:
         UsageError: The file holds something else.
     """
-    found = FILES.resume(path)
+    found = [record for record in FILES.resume(path) if record.model in models]
     if not found and RECORDED.is_file():
-        found = FILES.read(RECORDED)
-    return [record for record in found if record.model in models]
+        found = [record for record in FILES.read(RECORDED) if record.model in models]
+    return found
 
 
 async def _served(name: str, run: str, model: LocalModel, environ: Mapping[str, str]) -> ServingRecord:

@@ -113,10 +113,12 @@ def _main_row(one: Series) -> Sequence[str]:
 
 
 def human_rows(series: Sequence[Series]) -> Iterator[Sequence[str]]:
-    """The tests that the authors wrote, as rows of the main table: one for all models that have the same cases."""
-    found = {tuple(result.case for result in one.results): one for one in series}
-    for one in found.values():
-        yield _human_row(one.results, _NONE if len(found) == 1 else one.model)
+    """The tests that the authors wrote, as rows of the main table: one in all where all models have the same cases."""
+    models = {one.model: one.results for one in series}
+    if len({frozenset(result.case for result in results) for results in models.values()}) > 1:
+        yield from (_human_row(results, model) for model, results in models.items())
+    elif models:
+        yield _human_row(next(iter(models.values())), _NONE)
 
 
 def _human_row(results: Sequence[ArmResult], model: str) -> Sequence[str]:
@@ -124,7 +126,7 @@ def _human_row(results: Sequence[ArmResult], model: str) -> Sequence[str]:
     before = sum(result.about.before for result in results)
     missing = sum(result.about.missing for result in results)
     covered = sum(result.about.human_missing for result in results)
-    whole = sum(result.about.human_missing >= result.about.missing for result in results)
+    whole = sum(result.about.human_missing >= result.about.missing > 0 for result in results)
     after = sum(result.about.human for result in results)
     share = f"{100 * covered / missing:.0f}" if missing else _NONE
     diff = f"{100 * before / changed:.1f} → {100 * after / changed:.1f}" if changed else _NONE
@@ -134,18 +136,18 @@ def _human_row(results: Sequence[ArmResult], model: str) -> Sequence[str]:
 
 
 def funnel_table(series: Sequence[Series]) -> Table:
-    """How far the candidates of each arm came."""
+    """How far the candidates of each arm came; nothing is said of an arm that judges its own."""
     stages = ("replies", "candidates", "built", "passed", "stable", "gained", "accepted")
     rows = []
     for one in series:
         funnels = [result.funnel for result in one.results if result.funnel is not None]
-        counts = [sum(getattr(funnel, stage) for funnel in funnels) for stage in stages]
-        rows.append((one.label, one.model, *map(str, counts), percent(one.passing)))
+        counts = (str(sum(getattr(funnel, stage) for funnel in funnels)) if funnels else _NONE for stage in stages)
+        rows.append((one.label, one.model, *counts, percent(one.passing)))
     return Table("Filter by filter", ("arm", "model", "replies", "tests", *stages[2:], "passing, %"), rows)
 
 
 def cost_table(series: Sequence[Series]) -> Table:
-    """What each arm costs."""
+    """What each arm costs; the CPU of tests only of arms whose runs are all accounted for."""
     headings = (
         "arm",
         "model",
@@ -160,10 +162,11 @@ def cost_table(series: Sequence[Series]) -> Table:
     for one in series:
         figures, count = together(one.results), len(one.results)
         seconds = sum(result.seconds for result in one.results)
+        cpu = (number(figures.cpu), number(figures.cpu / count)) if figures.parts else (_NONE, _NONE)
         rows.append(
             (
                 *(one.label, one.model, f"{figures.tokens_in:,}", f"{figures.tokens_out:,}"),
-                *(f"{figures.model_seconds:,.0f}", number(figures.cpu), number(figures.cpu / count)),
+                *(f"{figures.model_seconds:,.0f}", *cpu),
                 number(seconds / count),
             )
         )

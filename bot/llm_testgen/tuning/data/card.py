@@ -16,8 +16,8 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 _LARGEST = "100K<n<1M"
 _ABOUT = (
     "Conversations that ask for pytest tests of a Python method, with the tests as the answer, in the "
-    "prompt-completion form of trl's `SFTTrainer`: `prompt`, `completion`, and `meta`, which says where an example "
-    "comes from."
+    "prompt-completion form of trl's `SFTTrainer`: `prompt`, `completion`, `prefill`, with which a model is given the "
+    "beginning of the answer, and `meta`, which says where an example comes from."
 )
 _MADE = {
     Origin.SESSION: "Tests of our own sessions that every filter accepted, with the prompts that they answer.",

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from llm_testgen.errors import ProjectError
 from llm_testgen.interrupts import run_interruptibly
+from llm_testgen.recipe import DEFAULT_RECIPE
 from llm_testgen.runner.sandbox import Policy
 from llm_testgen.tuning.data.examples import UNKNOWN
 from llm_testgen.tuning.data.instructions import DEFAULT
@@ -79,7 +80,13 @@ def _mine_options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Path(path_type=Path, exists=True),
                 help="A folder of templates or the file of a recipe, instead of those that come along.",
             ),
-            click.option("--tests", type=click.IntRange(1, 12), default=4, show_default=True, help="Of one answer."),
+            click.option(
+                "--tests",
+                type=click.IntRange(1, 12),
+                default=DEFAULT_RECIPE.tests,
+                show_default=True,
+                help="Of one answer at most.",
+            ),
             click.option(
                 "--examples", type=click.IntRange(1, 20), default=2, show_default=True, help="Of one method at most."
             ),
@@ -219,6 +226,12 @@ def join(  # noqa: PLR0913 - one parameter for each option
     said = f"{len(joined.train)} examples to train on, {len(joined.validation)} to validate on, in {out}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
     _list(console, joined.left_out)
+    if joined.uncompared:
+        said = (
+            f"not compared with {', '.join(joined.uncompared)}, which the benchmark measures on, as their releases are "
+            "not there: get them with `llm-testgen bench cases`, and pass the same --work here"
+        )
+        console.print(said, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _tell(console: Console, reports: Iterable[PartReport]) -> None:

@@ -63,10 +63,18 @@ class About(_Record):
 
 
 class Example(_Record):
-    """A conversation, its answer, and what it is about."""
+    """A conversation, its answer, and what it is about.
+
+    Attributes:
+        prompt: The conversation.
+        completion: The answer, as the only turn.
+        prefill: What the answer begins with that a model is given, and does not write; may be empty.
+        meta: What it is about.
+    """
 
     prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
     completion: Annotated[tuple[Turn, ...], Field(min_length=1, max_length=1)]
+    prefill: str = ""
     meta: About
 
     @property
@@ -80,19 +88,26 @@ class Example(_Record):
         return "\n".join(turn.content for turn in (*self.prompt, *self.completion))
 
 
-def make_example(messages: Iterable[Message], answer: str, about: About) -> Example:
+def make_example(messages: Iterable[Message], answer: str, about: About, prefill: str = "") -> Example:
     """An example with its digest.
 
     Args:
         messages: The conversation.
         answer: The whole reply, with what our prompt begins it with.
         about: What it is about; its digest is filled in.
+        prefill: What our prompt begins the reply with; of an answer that begins otherwise nothing is given.
     """
     prompt = tuple(Turn.model_validate({"role": one.role, "content": _writable(one.content)}) for one in messages)
     completion = (Turn(role="assistant", content=_writable(answer)),)
     said = json.dumps([turn.model_dump() for turn in (*prompt, *completion)])
     digest = hashlib.sha256(said.encode()).hexdigest()[:_DIGITS]
-    return Example(prompt=prompt, completion=completion, meta=about.model_copy(update={"digest": digest}))
+    begun = _writable(prefill)
+    return Example(
+        prompt=prompt,
+        completion=completion,
+        prefill=begun if completion[0].content.startswith(begun) else "",
+        meta=about.model_copy(update={"digest": digest}),
+    )
 
 
 def as_lines(examples: Iterable[Example]) -> str:

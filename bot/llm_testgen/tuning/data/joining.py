@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from llm_testgen.tuning.data.contamination import HeldOut
 from llm_testgen.tuning.data.examples import UNKNOWN, Example, Origin
+from llm_testgen.tuning.data.releases import normalised
 from llm_testgen.tuning.data.similarity import near_duplicates
 
 _PREFERRED = (Origin.SESSION, Origin.MINED, Origin.INSTRUCTIONS)
@@ -46,11 +47,13 @@ class Joined:
         train: What is trained on, in the order of the lot.
         validation: What is set aside.
         left_out: How many examples were left out, by reason.
+        uncompared: Projects that the benchmark measures on and that nothing was compared with, as they were not there.
     """
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]
     left_out: Counter[str]
+    uncompared: tuple[str, ...]
 
 
 def join(examples: Iterable[Example], limits: Limits, what: HeldOut, measure: Length) -> Joined:
@@ -76,6 +79,7 @@ def join(examples: Iterable[Example], limits: Limits, what: HeldOut, measure: Le
         train=tuple(example for example in kept if _group(example) not in aside),
         validation=tuple(example for example in kept if _group(example) in aside),
         left_out=+left_out,
+        uncompared=tuple(sorted(what.projects - what.compared)),
     )
 
 
@@ -116,8 +120,9 @@ def _some_of_each(examples: Sequence[Example], most: int | None, left_out: Count
     taken: Counter[str] = Counter()
     kept = []
     for example in examples:
-        taken[example.meta.project] += 1
-        if most is not None and taken[example.meta.project] > most:
+        project = normalised(example.meta.project)
+        taken[project] += 1
+        if most is not None and taken[project] > most:
             left_out["its project has enough others"] += 1
         else:
             kept.append(example)
@@ -127,7 +132,7 @@ def _some_of_each(examples: Sequence[Example], most: int | None, left_out: Count
 def _group(example: Example) -> str:
     """What must not be in both parts: a project; of instructions, which have none, the example alone."""
     meta = example.meta
-    return meta.digest if meta.origin is Origin.INSTRUCTIONS else meta.project
+    return meta.digest if meta.origin is Origin.INSTRUCTIONS else normalised(meta.project)
 
 
 def _set_aside(examples: Sequence[Example], share: float, lot: random.Random) -> set[str]:

@@ -17,12 +17,12 @@ from llm_testgen.bench.chain_ground import Machine
 from llm_testgen.bench.environments import Workshop, work_folder
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import ProjectError, UsageError
-from llm_testgen.recipe import Begun, Kind
+from llm_testgen.recipe import DEFAULT_RECIPE, Begun, Kind
 from llm_testgen.runner.cold import cores
 from llm_testgen.runner.interpreter import find_python, inspect
 from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
 from llm_testgen.stages.prompt import Templates, load_prompts
-from llm_testgen.tuning.data.examples import UNKNOWN, Origin
+from llm_testgen.tuning.data.examples import UNKNOWN, Example, Origin
 from llm_testgen.tuning.data.ground import Source, describe_checkout, open_mine
 from llm_testgen.tuning.data.mining import Mined, Wanted, mine, timed
 from llm_testgen.tuning.data.pool import PartReport, Pool, part_name
@@ -64,7 +64,7 @@ class MineOptions:
     work: Path | None = None
     sandbox: Policy = Policy.AUTO
     prompts: Path | None = None
-    tests: int = 4
+    tests: int = DEFAULT_RECIPE.tests
     examples: int = 2
     licence: str | None = None
     unknown_licences: bool = False
@@ -200,7 +200,7 @@ class _Miner:
         texts = [path.read_text(encoding="utf-8") for path in sorted(templates.folder.rglob("*.jinja"))]
         made_with = [__version__, machine.interpreter.version, source.repository.name, source.licence, *texts]
         made_with += [templates.recipe.model_dump_json(), str(options.tests), str(options.examples)]
-        made_with.append(_head(source.repository))
+        made_with += [_head(source.repository), *Example.model_fields]
         return hashlib.sha256("\n".join(made_with).encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from llm_testgen.chain import Chain
+from llm_testgen.recipe import DEFAULT_RECIPE
 from llm_testgen.records import (
     Candidate,
     ChangedMethod,
@@ -60,7 +61,7 @@ class Wanted:
     """
 
     templates: Templates
-    tests: int = 4
+    tests: int = DEFAULT_RECIPE.tests
     examples: int = 2
 
 
@@ -269,7 +270,7 @@ class _Method:
             target=self._target.id,
             test=" ".join(dict.fromkeys(answer.test.origin.id for answer in answers)),
         )
-        return make_example(prompt.messages, text, about)
+        return make_example(prompt.messages, text, about, prompt.prefill)
 
 
 def _without_leaks(around: Surroundings, answers: Sequence[PlainTest]) -> tuple[Method, ...]:

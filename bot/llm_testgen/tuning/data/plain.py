@@ -89,7 +89,8 @@ def _needing(test: Method, suite: Suite, text: str) -> PlainTest:
     function = ast.parse(text).body[0]
     assert isinstance(function, ast.FunctionDef)  # noqa: S101 - it was written as one
     needs = suite.needs(function)
-    if any(origin_of(statement).partition(".")[0] in _FORBIDDEN for statement in needs.imports.values()):
+    used = {origin_of(statement).partition(".")[0] for statement in needs.imports.values()}
+    if not _FORBIDDEN.isdisjoint(used | _imported_in(function)):
         msg = "it uses chance, the clock, the network or other processes"
         raise UnfitError(msg)
     strange = {argument.arg for argument in function.args.args} - _FIXTURES
@@ -97,6 +98,14 @@ def _needing(test: Method, suite: Suite, text: str) -> PlainTest:
         msg = "it needs a fixture of the project"
         raise UnfitError(msg)
     return PlainTest(test, text, needs)
+
+
+def _imported_in(function: ast.FunctionDef) -> set[str]:
+    """The top-level packages that a test imports itself."""
+    nodes = list(ast.walk(function))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
 
 
 def _tidy(node: ast.FunctionDef) -> None:

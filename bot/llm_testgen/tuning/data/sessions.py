@@ -97,7 +97,8 @@ def _example(exchange: Exchange, kept: Sequence[_Kept], about: About) -> Example
     goals = [listed[number] for number in numbers] if listed else []
     answer = _reply(exchange.prefill, [one.test for one in kept], goals)
     more = {"target": exchange.target, "test": " ".join(one.test.name for one in kept), "origin": Origin.SESSION}
-    return make_example(asked, answer, about.model_copy(update=more)) if answer else None
+    begun = _begun(exchange.prefill, goals)
+    return make_example(asked, answer, about.model_copy(update=more), begun) if answer else None
 
 
 def _narrowed(text: str, numbers: Sequence[int], count: int) -> str | None:
@@ -129,6 +130,13 @@ def _reply(prefill: str, tests: Sequence[AcceptedTest], goals: Sequence[str]) ->
         comment = f"# {number + 1}: {goals[number]}\n" if goals else ""
         bodies.append(comment + _alone(pieces_of_module(test.code), given))
     return head + "\n\n\n".join(bodies) + f"\n{_FENCE}"
+
+
+def _begun(prefill: str, goals: Sequence[str]) -> str:
+    """What a prompt for these goals begins a reply with."""
+    head, listed, first = prefill.partition("# 1: ")
+    _, _, test = first.partition("\n")
+    return f"{head}{listed}{goals[0]}\n{test}" if goals and listed else prefill
 
 
 def _head(prefill: str) -> str:

@@ -95,8 +95,8 @@ def lora(  # noqa: PLR0913 - one parameter for each option
 ) -> None:
     """Train a LoRA adapter for MODEL: an embedded model, a name on the hub, a folder, or a GGUF file.
 
-    GGUF files are dequantised. The loss is on the answers alone. It stops at --minutes, at Ctrl-C, or when the
-    validation loss falls no more, and the best adapter is kept.
+    GGUF files are dequantised. The loss is on the answers alone, without what our prompts begin them with. It stops at
+    --minutes, at Ctrl-C, or when the validation loss falls no more, and the best adapter is kept.
 
     Several GPUs: accelerate launch -m llm_testgen tune lora …
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.examples import Turn
@@ -30,6 +30,17 @@ class _Chat(BaseModel):
 
     prompt: Annotated[tuple[Turn, ...], Field(min_length=1)]
     completion: Annotated[tuple[_Answer, ...], Field(min_length=1, max_length=1)]
+    prefill: str = ""
+
+    @model_validator(mode="after")
+    def _begins(self) -> _Chat:
+        if not self.completion[0].content.removeprefix(self.prefill):
+            msg = "the completion holds no more than the prefill"
+            raise ValueError(msg)
+        if not self.completion[0].content.startswith(self.prefill):
+            msg = "the completion does not begin with the prefill"
+            raise ValueError(msg)
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +51,13 @@ class Record:
         turns: What comes before the answer, as chat templates take it.
         answer: Its text.
         where: The file and the line, for messages.
+        prefill: What the answer begins with that the model is given when it is asked; may be empty.
     """
 
     turns: tuple[dict[str, str], ...]
     answer: str
     where: str
+    prefill: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +129,5 @@ def _parse(path: Path, raw: bytes) -> tuple[Record, ...]:
             )
             raise UsageError(msg) from error
         turns = tuple({"role": turn.role, "content": turn.content} for turn in chat.prompt)
-        records.append(Record(turns, chat.completion[0].content, f"{path}, line {number}"))
+        records.append(Record(turns, chat.completion[0].content, f"{path}, line {number}", chat.prefill))
     return tuple(records)

@@ -25,7 +25,8 @@ class Tokens:
 
     Attributes:
         ids: Of the conversation, then of the answer.
-        prompt: How many of them are the conversation's, which is not learned.
+        prompt: How many of them the model is given, which are not learned: the conversation's, and those of what its
+            answer is begun with.
     """
 
     ids: tuple[int, ...]
@@ -54,8 +55,9 @@ def require_template(tokenizer: PreTrainedTokenizerBase, model: str) -> None:
 def tokenise(tokenizer: PreTrainedTokenizerBase, record: Record) -> Tokens:
     """One example as tokens.
 
-    The conversation is written as when a model is asked, so that it learns to go on from just that; the answer ends
-    with what ends a turn, and not with the template's white space after it.
+    The conversation is written as when a model is asked, with what the answer is begun with, so that it learns to go on
+    from just that, and from the same tokens: those at a border are others than in the middle of a text. The answer
+    ends with what ends a turn, and not with the template's white space after it.
 
     Raises:
         UsageError: The template does not take the conversation.
@@ -66,7 +68,9 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, record: Record) -> Tokens:
     # Some templates write a turn that is asked for otherwise than one that is there, with a place to think, say.
     answer = whole.removeprefix(prompt) if whole.startswith(prompt) else record.answer + end
     answer = record.answer + end if answer.strip() == record.answer.strip() else answer.rstrip()
-    ids, learned = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, answer))
+    given = record.prefill if answer.startswith(record.prefill) else ""
+    parts = (prompt + given, answer.removeprefix(given))
+    ids, learned = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in parts)
     return Tokens((*ids, *learned), len(ids))
 
 

@@ -181,9 +181,9 @@ class Watch(TrainerCallback):
         self.reason = self._why_stop(step)
         control.should_log = True
         control.should_training_stop = bool(self.reason)
-        control.should_evaluate = (
-            self._plan.validated and self.reason != INTERRUPTED and (step % every == 0 or bool(self.reason))
-        )
+        # One that is due falls out where time is left for the last one alone.
+        is_due = bool(self.reason) or (step % every == 0 and self._has_time(evaluations=2))
+        control.should_evaluate = self._plan.validated and self.reason != INTERRUPTED and is_due
         control.should_save = bool(self.reason) or self.progress.seconds - self._saved_at >= _SAVE_EVERY
 
     def on_log(
@@ -263,15 +263,17 @@ class Watch(TrainerCallback):
         return min(1.0, max(step / self._plan.steps, by_clock))
 
     def _why_stop(self, step: int) -> str:
-        minutes = self._plan.settings.minutes
         if self._interrupted:
             return INTERRUPTED
         if step >= self._plan.steps:
             return DONE
-        needed = max(self._step_times) + self._evaluation_time
-        if minutes and self.progress.seconds + needed > 60 * minutes:
-            return OUT_OF_TIME
-        return ""
+        return "" if self._has_time(evaluations=1) else OUT_OF_TIME
+
+    def _has_time(self, *, evaluations: int) -> bool:
+        """Whether there is time for one more step and so many evaluations."""
+        minutes = self._plan.settings.minutes
+        needed = max(self._step_times) + evaluations * self._evaluation_time
+        return not minutes or self.progress.seconds + needed <= 60 * minutes
 
     def _write(self, state: TrainerState, line: Mapping[str, float]) -> None:
         if state.is_world_process_zero:
