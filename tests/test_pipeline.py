@@ -73,11 +73,13 @@ class ScriptedModel:
         self.concurrency = concurrency
         self.shares_cores = shares_cores
         self.prompts: list[Prompt] = []
+        self.temperatures: list[float] = []
         self.under_way = 0
         self.most_under_way = 0
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         self.prompts.append(prompt)
+        self.temperatures.append(sampling.temperature)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         await asyncio.sleep(0.01)
@@ -184,6 +186,21 @@ def test_only_what_is_still_uncovered_is_asked_about_again():
     ]
     assert "assert 1 == 2" in model.prompts[3].messages[-1].content
     assert names(result) == ["test_a", "test_b"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "temperatures"),
+    [
+        (["Sorry.", a_test("a")], [0.0, 0.4]),
+        ([a_test("a", "_fails"), a_test("a")], [0.0, 0.0]),
+        ([a_test("a", "_fails"), a_test("a", "_too_fails"), a_test("a")], [0.0, 0.0, 0.4]),
+    ],
+)
+def test_the_same_prompt_again_and_a_third_one_are_asked_with_chance(replies, temperatures):
+    model = ScriptedModel({"a": replies})
+    run(model, attempts=3)
+    asked = zip(model.prompts, model.temperatures, strict=True)
+    assert [temperature for prompt, temperature in asked if prompt.target.qualname == "a"] == temperatures
 
 
 @pytest.mark.parametrize(("concurrency", "known"), [(1, [0, 1, 2]), (2, [0, 0, 2])])

@@ -19,6 +19,7 @@ from llm_testgen.records import (
     ChangedMethod,
     Context,
     Lines,
+    Message,
     Outcome,
     Prompt,
     Regression,
@@ -38,7 +39,7 @@ _REPLY_TOKENS = 60
 _TOKENS_PER_TEST = 80
 # What one method does not need of its prompts another may have, up to so many times its own share.
 _MOST_SHARES = 2
-# A model that was asked several times, and gave nothing, has to be led elsewhere: from the third prompt on.
+# A model that was asked several times, or twice the same, and gave nothing, has to be led elsewhere.
 _LATE = 3
 _LATE_TEMPERATURE = 0.4
 
@@ -56,6 +57,7 @@ class _Pursuit:
     seen: set[str] = field(default_factory=set)
     lessons: Lessons = NO_LESSONS
     prompts: int = 0
+    asked: tuple[Message, ...] = ()
     asked_as: Moment = Moment.FIRST
     over: bool = False
 
@@ -218,10 +220,12 @@ class Search:
             if attempt == 1
             else templates.again(context, pursuit.verdicts(), attempt, pursuit.lessons)
         )
+        is_late = attempt >= _LATE or prompt.messages == pursuit.asked
+        pursuit.asked = prompt.messages
         self._tools.observer.asked(pursuit.target, attempt)
-        return await self._send(
-            prompt, self._settings.reply_tokens or _reply_tokens(prompt), self._temperature(attempt)
-        )
+        wanted = self._settings.temperature
+        temperature = max(wanted, _LATE_TEMPERATURE) if is_late else wanted
+        return await self._send(prompt, self._settings.reply_tokens or _reply_tokens(prompt), temperature)
 
     async def _comment(self, pursuit: _Pursuit) -> None:
         """Have the model comment a copy of the method, and show it that copy from then on."""
@@ -250,10 +254,6 @@ class Search:
             self.usage += usage
             self._tools.observer.replied(reply)
         return reply
-
-    def _temperature(self, attempt: int) -> float:
-        wanted = self._settings.temperature
-        return wanted if attempt < _LATE else max(wanted, _LATE_TEMPERATURE)
 
     async def _judge(self, candidate: Candidate, pursuit: _Pursuit, key: tuple[int, int]) -> None:
         judgement = await self._chain.judge(candidate, pursuit.names)
