@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import fcntl
 import io
 import json
 import os
 import tarfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -424,6 +426,20 @@ def test_results_outlive_a_kill(tmp_path):
     assert ResultStore(path).recall("b") == result("b")
     with pytest.raises(UsageError, match=r"cannot be used \(.*\): pass another --work"):
         ResultStore(tmp_path)
+
+
+def test_a_result_that_another_check_is_writing_is_not_cut(tmp_path):
+    path = tmp_path / RESULTS
+    line = result("a").model_dump_json().encode() + b"\n"
+    opening = threading.Thread(target=ResultStore, args=(path,))
+    with path.open("ab", buffering=0) as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write(line[:9])
+        opening.start()
+        opening.join(0.2)
+        other.write(line[9:])
+    opening.join()
+    assert ResultStore(path).recall("a") == result("a")
 
 
 def test_what_is_left_is_estimated_by_what_is_done():

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +18,15 @@ from tests.project_python import project_python
 
 from llm_testgen.baseline import Baseline
 from llm_testgen.bench import chain as module
-from llm_testgen.bench.chain import ChainOptions, Course, run_chain_bench
+from llm_testgen.bench.chain import ChainOptions, Course, run_chain_bench, work_on
 from llm_testgen.bench.chain_ground import Ground, choose_targets
 from llm_testgen.bench.chain_replies import ChainReply, Replies
-from llm_testgen.bench.chain_report import ChainReport
+from llm_testgen.bench.chain_report import ChainReport, ChangeReport, TrialReport, no_figures
 from llm_testgen.bench.chain_ways import OURS, PLAIN, WAYS
 from llm_testgen.bench.changes import BenchChange, PinnedRelease
 from llm_testgen.bench.cli import bench
 from llm_testgen.edges.gitwrite import create_repository
-from llm_testgen.errors import ProjectError, UsageError
+from llm_testgen.errors import ModelError, ProjectError, UsageError
 from llm_testgen.records import Change, ChangedMethod, ChangeStatus, FileCoverage, Method, MethodKind
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="CPU time is read from /proc")
@@ -209,6 +210,52 @@ def test_a_target_without_replies_for_every_row_is_left_out(recorded, left):
     assert module._answered(ground, Course(None, Replies(recorded), object(), None, print)) == (ground, ())
 
 
+class Live:
+    name = "another"
+    concurrency = 1
+    shares_cores = True
+
+    async def close(self):
+        pass
+
+
+def test_a_model_that_stops_answering_ends_the_run_and_makes_no_row(monkeypatch):
+    @asynccontextmanager
+    async def opened(*_):
+        yield Ground("tiny", None, (changed("sign"),), None, None, None, None, ())
+
+    async def follow(*arguments):
+        arguments[2].fault = ModelError("it is gone")  # and a search keeps what it has by then
+
+    monkeypatch.setattr(module, "open_ground", opened)
+    monkeypatch.setattr(module, "follow", follow)
+    course = Course(None, Replies(()), Live(), None, lambda _: None)
+    with pytest.raises(ModelError, match="it is gone"):
+        asyncio.run(work_on(course, CHANGE, Path()))
+
+
+def test_the_report_names_who_wrote_the_replies_and_not_whom_the_rest_would_be_asked(monkeypatch, tmp_path):
+    recording = tmp_path / "replies.jsonl"
+    recording.write_text("".join(one.model_dump_json() + "\n" for one in RECORDED))
+
+    async def worked(_course, change, _folder):
+        trial = TrialReport(tests=0, runs=0, flaky=(), order_dependent=())
+        figures = tuple(map(no_figures, WAYS))
+        return ChangeReport(name=change.name, old="1", new="2", targets=(), ways=figures, trial=trial, notes=())
+
+    async def live(*_):
+        return Live()
+
+    monkeypatch.setattr(module, "known_changes", lambda: (CHANGE,))
+    monkeypatch.setattr(module, "change_repository", lambda *_: tmp_path)
+    monkeypatch.setattr(module.Workshop, "environment", lambda *_: Path(project_python()))
+    monkeypatch.setattr(module, "open_live", live)
+    monkeypatch.setattr(module, "work_on", worked)
+    options = ChainOptions(record=recording, work=tmp_path / "work")
+    report = asyncio.run(run_chain_bench(options, os.environ, Console(file=io.StringIO())))
+    assert report.model == "canned"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,6 +264,8 @@ def test_a_target_without_replies_for_every_row_is_left_out(recorded, left):
         (["--markdown", "."], ". cannot be written: pass --markdown a file"),
         (["--replies", "nowhere"], "nowhere cannot be read"),
         (["--replies", "x", "--record", "y"], "leave --replies out"),
+        (["--model", "x"], "pass --record FILE too"),
+        (["--endpoint", "http://127.0.0.1:1"], "pass --record FILE too"),
         (["--prompts", "nowhere"], "nowhere"),
         (["--prompts", "smoke.toml"], "tests of kind smoke are not what these rows compare"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from llm_testgen.bench.chain_replies import ChainModel, ChainReply, Replies, as_chain_reply, prompt_digest
 from llm_testgen.edges.models import Sampling
-from llm_testgen.errors import UsageError
+from llm_testgen.errors import ModelError, PromptRefusedError, UsageError
 from llm_testgen.records import ChangedMethod, ChangeStatus, Context, Message, Method, MethodKind, Prompt, Reply, Usage
 
 METHOD = Method("x.py", "f", MethodKind.FUNCTION, 1, 2, "def f()", "", "def f():\n    pass")
@@ -86,6 +86,22 @@ def test_a_model_is_asked_for_what_is_missing_and_for_another_wording_once(tmp_p
         (1, True, 1.23),
     ]
     assert lines[0]["digest"] == prompt_digest(PROMPT) != lines[2]["digest"]
+
+
+@pytest.mark.parametrize("error", [ModelError("it is gone"), PromptRefusedError("too long")])
+def test_a_model_that_stops_answering_is_remembered_and_a_refused_prompt_counted(error, tmp_path):
+    class Dead(Live):
+        async def reply(self, prompt, sampling):
+            raise error
+
+    model = ChainModel(Replies.open(tmp_path / "r.jsonl"), "tiny", "ours", Dead())
+    if isinstance(error, PromptRefusedError):
+        assert ask(model) is None
+        assert (model.fault, model.unanswered) == (None, 1)
+    else:
+        with pytest.raises(ModelError):
+            ask(model)
+        assert (model.fault, model.unanswered) == (error, 0)
 
 
 def test_a_recording_may_be_compressed_and_says_who_answered(tmp_path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import tarfile
 from pathlib import Path
@@ -78,6 +79,12 @@ def test_a_work_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot be made .*: pass another --work"):
         work_folder(tmp_path / "file" / "below", {})
+
+
+def test_a_work_folder_that_nothing_can_be_put_in_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UsageError, match="cannot be written: pass another --work"):
+        work_folder(tmp_path, {})
 
 
 def test_a_release_becomes_a_repository_once(workshop, tiny, archive, tmp_path):

@@ -126,6 +126,14 @@ def test_the_environment_of_coverup_has_a_pytest_that_its_plugins_work_with():
     assert {"slipcover", "litellm", "pytest-isolate", "pytest-repeat"} <= set(pinned)
 
 
+def test_the_environment_of_coverup_has_all_that_the_projects_import():
+    def packages(environment):
+        lines = requirements(environment).splitlines()
+        return {line.partition("==")[0].lower() for line in lines if line and not line.startswith("#")}
+
+    assert packages("cases") | packages("changes") <= packages(COVERUP_PEER)
+
+
 def test_cover_agent_is_told_one_source_and_one_test_file_at_a_time():
     targets = (target("src/pkg/a.py", 3), target("single.py", 1))
     known = case(*targets, test_files={"src/pkg/a.py": "tests/test_a.py"}, pytest_arguments=("-o", "filterwarnings="))
@@ -155,5 +163,10 @@ def test_cover_agent_is_whatever_program_the_user_names(tmp_path):
     assert find_cover_agent(program, PYTHON, (Path("/project"),)).folders == (program, Path("/project"))
     (tmp_path / "env" / "pyvenv.cfg").write_text("home = /opt/python3/bin\nversion = 3.12\n")
     assert find_cover_agent(program, PYTHON, ()).folders == (tmp_path / "env", Path("/opt/python3"))
+    link = tmp_path / "bin" / "cover-agent"
+    link.parent.mkdir()
+    link.symlink_to(program)
+    found = find_cover_agent(link, PYTHON, ())
+    assert (found.executable, found.folders) == (program, (tmp_path / "env", Path("/opt/python3")))
     with pytest.raises(UsageError, match="is no program"):
         find_cover_agent(tmp_path, PYTHON, ())

@@ -53,7 +53,15 @@ def code_of(answer):
 
 def test_a_request_is_sent_with_the_benchmarks_own_model_temperature_and_seed():
     upstream = Scripted(completion())
-    asked = {"temperature": 0.9, "seed": 77, "stream": True, "user": "me", "tools": [{"type": "function"}], "top_p": 1}
+    asked = {
+        "temperature": 0.9,
+        "seed": 77,
+        "stream": True,
+        "user": "me",
+        "n_predict": -1,
+        "tools": [{"type": "function"}],
+        "top_p": 1,
+    }
     (answer,), purse = ask(upstream, asked, rules=Rules("real", 0.2, 5))
     assert upstream.sent == [
         {
@@ -134,6 +142,14 @@ def test_a_replay_gives_the_same_answers_in_the_same_order_and_counts_what_it_do
     assert [answer.status for answer in told] == [200, 200, 400]
     assert (replayed[3].status, code_of(replayed[3])) == (400, "not_recorded")
     assert (account.unrecorded, account.replies, account.usage) == (1, 2, purse.usage)
+
+
+def test_half_a_character_that_a_server_sends_does_not_spoil_the_recording(tmp_path):
+    path = tmp_path / "r.jsonl"
+    (told,), _ = ask(Scripted(completion("cut \ud83d")), {}, exchanges=Exchanges.open(path))
+    (again,), _ = ask(None, {}, exchanges=Exchanges.open(path))
+    assert told == again
+    assert told.body["choices"][0]["message"]["content"] == "cut ?"
 
 
 def test_a_run_that_was_killed_goes_on_and_pays_for_no_reply_twice(tmp_path):

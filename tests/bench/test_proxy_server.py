@@ -27,9 +27,11 @@ def served(upstream, client, path=None):
     return asyncio.run(run())
 
 
-def send(address, method="POST", path="/v1/chat/completions", body=b"", key="key"):
+def send(address, method="POST", path="/v1/chat/completions", body=b"", key="key", length=None):  # noqa: PLR0913, PLR0917
     connection = http.client.HTTPConnection(address.split("/")[2], timeout=10)
-    connection.request(method, path, body, {"Authorization": f"Bearer {key}"})
+    connection.request(
+        method, path, body, {"Authorization": f"Bearer {key}", "Content-Length": length or str(len(body))}
+    )
     response = connection.getresponse()
     text = response.read().decode()
     connection.close()
@@ -85,6 +87,11 @@ def test_the_models_are_listed():
         ({"body": b"no JSON"}, 400),
         ({"body": b"[]"}, 400),
         ({"body": b'{"messages": []}', "key": "other"}, 401),
+        ({"body": b"[" * 50_000}, 400),
+        # Python reads as much, but cannot go through it.
+        ({"body": b'{"messages": [%s%s]}' % (b"[" * 800, b"]" * 800)}, 400),
+        ({"length": "9" * 5000}, 413),
+        ({"length": "-1"}, 413),
     ],
 )
 def test_what_cannot_be_answered_is_an_error_of_the_known_shape(asked, status):
@@ -107,6 +114,11 @@ def test_a_unix_socket_serves_too_and_is_gone_afterwards(tmp_path):
 
     assert b"200 OK" in served(Scripted(completion("hello")), client, path)
     assert not path.exists()
+
+
+def test_a_socket_whose_path_is_too_long_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(UsageError, match=r"no socket can be made at .*: set TMPDIR to a folder with a shorter path"):
+        served(Scripted(), lambda _: None, tmp_path / ("x" * 150))
 
 
 def test_what_is_asked_when_the_server_ends_is_dropped():

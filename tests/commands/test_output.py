@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.conftest import GitProject
 
-from llm_testgen.commands.output import OUTPUT_FOLDER, output_folder, write_proposal
+from llm_testgen.commands.output import OUTPUT_FOLDER, output_folder, write_proposal, write_whole
 from llm_testgen.edges.gitwrite import unified_patch
 from llm_testgen.errors import UsageError
 from llm_testgen.pages.render import render
@@ -105,11 +107,21 @@ def test_a_later_run_takes_the_place_of_an_earlier(tmp_path):
     assert (tmp_path / "tests.patch").read_bytes() == b""
 
 
+def test_what_could_not_be_written_whole_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(UsageError, match="No space left on device; free some room"):
+        write_whole(tmp_path / "report.html", b"x")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("occupied", ["proposal.json", "tests.patch", "proposal.json.partial"])
 def test_a_result_that_cannot_be_written_is_refused_with_advice(tmp_path, occupied):
     (tmp_path / occupied).mkdir()
     (tmp_path / occupied / "file").write_text("x")
-    with pytest.raises(UsageError, match=r"cannot be written: .*; free some room or pass another --out$") as raised:
+    with pytest.raises(UsageError, match=r"cannot be written: .*pass another --out$") as raised:
         write_proposal(tmp_path, proposal(), FILES)
     assert "\n" not in str(raised.value)
 

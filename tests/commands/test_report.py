@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,6 +139,24 @@ def test_a_session_that_is_none_does_not_stop_it(made, tmp_path):
     assert run(results)[0] == 0
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE index_meta", "UPDATE index_meta SET value = 'older' WHERE key = 'version'"],
+    ids=["somebody else's", "of another version"],
+)
+def test_a_session_that_it_cannot_read_is_left_as_it_is(made, tmp_path, statement):
+    results = written(made, tmp_path / "elsewhere")
+    session = results / "session.sqlite"
+    with Index.open(session) as index:
+        index.update(Repository.open(made.root).snapshot(made.head))
+    with closing(sqlite3.connect(session)) as connection, connection:
+        connection.execute(statement)
+    before = session.read_bytes()
+    assert run(results)[0] == 0
+    assert "is not shown" in (results / "report.html").read_text(encoding="utf-8")
+    assert session.read_bytes() == before
+
+
 def test_missing_results_are_answered_in_one_line(tmp_path):
     code, output = run(tmp_path / "nowhere")
     assert code == 2
@@ -219,7 +239,9 @@ def test_a_page_that_cannot_be_written_is_answered_in_one_line(project, tmp_path
     code, output = run(project / ".llm-testgen", "--out", tmp_path / "missing" / "page.html")
     assert code == 2
     assert "cannot be written" in output
-    assert run(project / ".llm-testgen", "--out", tmp_path)[0] == 2
+    for folder in (tmp_path, ".", "/"):
+        code, output = run(project / ".llm-testgen", "--out", folder)
+        assert (code, "cannot be written: it is a folder; pass another --out" in output) == (2, True)
 
 
 def test_a_checkout_that_is_none_is_refused(project, tmp_path):

@@ -100,6 +100,19 @@ def test_a_mixture_is_served_from_its_folder(tmp_path):
     assert find_local(None, mixture(tmp_path / "mixed", str(base))).base == base
 
 
+def test_what_training_left_beside_a_mixture_is_no_part_of_it(tmp_path):
+    folder = mixture(tmp_path / "mole", "other")
+    found = find_local(None, folder)
+    size = found.size
+    (folder / "checkpoints" / "checkpoint-9").mkdir(parents=True)
+    for left in ("checkpoints/best.safetensors", "checkpoints/checkpoint-9/progress.json", "training.json"):
+        (folder / left).write_text("{}")
+    assert (find_local(None, folder).name, found.size) == (found.name, size)
+    (folder / "gates.safetensors").write_bytes(b"gates")
+    assert find_local(None, folder).name != found.name
+    assert found.size == size + len(b"gates")
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -116,6 +129,9 @@ def test_what_is_no_adapter_is_refused_with_what_to_do(tmp_path, make, said):
 
 def test_a_file_that_is_older_than_the_adapter_beside_it_is_not_served(tmp_path):
     folder = lora(tmp_path / "run1")
+    written = (folder / "adapter_model.safetensors").stat().st_mtime
+    os.utime(folder / "adapter.gguf", (written - 10, written - 10))
+    assert find_local("tiny", folder).adapter == folder / "adapter.gguf"  # as a checkout may leave them
     os.utime(folder / "adapter.gguf", (1, 1))
     with pytest.raises(UsageError, match=r"older than the adapter.*--force"):
         find_local("tiny", folder)

@@ -161,6 +161,13 @@ def test_coverage_is_shown_for_all_and_for_each_method():
     assert (method.value, method.href) == ("2 → 4 of 4 (50.0 % → 100.0 %)", "#m0")
 
 
+def test_a_method_that_is_named_twice_is_shown_once():
+    made = proposal([Test(), Test(name="test_other", method="other")])
+    page = Page(shown(made.model_copy(update={"targets": (made.targets[0], *made.targets)})))
+    assert page.faults == []
+    assert page.values("href", "a").count("#m1") == 1
+
+
 def test_a_method_without_a_line_that_could_be_covered_divides_by_nothing():
     made = proposal([Test(lines=(2,), gained={SOURCE: (3,)})])
     lines = {TOTAL: lines_of(made.targets[0], source()[TOTAL], reached(made))}
@@ -207,6 +214,23 @@ def test_a_large_run_is_folded():
     opened = [own for tag, own in page.tags if tag == "details" and "open" in own]
     assert opened == []
     assert page.source.count('<details class="verdict ') == 300
+
+
+def test_of_too_many_verdicts_the_accepted_ones_are_shown(monkeypatch):
+    monkeypatch.setattr("llm_testgen.pages.run._MOST_VERDICTS", 3)
+    refused = [Test(name=f"test_no_{number}", lines=(3, 4), outcome=Outcome.FAILING) for number in range(4)]
+    accepted = [Test(name=f"test_yes_{number}", gained={SOURCE: (3,)}) for number in range(2)]
+    page = Page(shown(proposal([*refused, *accepted]), source()))
+    assert page.faults == []
+    assert [name for name in page.values("id") if re.fullmatch(r"v\d+", name)] == ["v4", "v5", "v0"]
+    assert "3 more verdicts in proposal.json: this page shows 3, the accepted ones first" in page.text
+
+
+def test_a_line_names_no_test_that_is_not_on_the_page(monkeypatch):
+    monkeypatch.setattr("llm_testgen.pages.run._MOST_VERDICTS", 2)
+    page = Page(shown(proposal([Test(name=f"test_{n}", gained={SOURCE: (3,)}) for n in range(4)]), source()))
+    assert page.faults == []
+    assert "test_0, test_1 and 2 more" in page.text
 
 
 def test_very_long_code_is_cut_and_says_so():

@@ -11,6 +11,7 @@ from llm_testgen.tuning.memory import (
     estimate,
     quantised_loading,
     require_memory,
+    require_weights,
 )
 
 QWEN = ModelSize(
@@ -94,6 +95,12 @@ def test_where_nothing_helps_a_smaller_model_is_the_advice():
     least = Training(trained=QWEN.parameters, bits=4, batch=1, length=1, checkpointing=True)
     with pytest.raises(UsageError, match="Take a smaller model"):
         require_memory(QWEN, least, GB, gpu=True)
+
+
+def test_a_model_that_does_not_fit_is_not_loaded():
+    require_weights(1_000_000_000, 16, 2_700_000_001)
+    with pytest.raises(UsageError, match=r"takes about 4\.9 GB as it is loaded, with 32 bits a weight.* 4\.5 GB"):
+        require_weights(1_000_000_000, 32, 4_500_000_000)
 
 
 def test_other_numbers_of_bits_are_refused():

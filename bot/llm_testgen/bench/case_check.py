@@ -19,6 +19,7 @@ from llm_testgen.bench.cases import Case, Split, case_repository, held_back, sam
 from llm_testgen.bench.chain_ground import Ground, Machine
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.bench.projects import requirements
+from llm_testgen.bench.recordings import add_lines, whole_lines
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import LlmTestgenError, UsageError
 from llm_testgen.records import LinesByPath
@@ -95,10 +96,7 @@ class ResultStore:
         self._path = path
         self._results: dict[str, CaseResult] = {}
         try:
-            data = path.read_bytes() if path.exists() else b""
-            whole = data[: data.rfind(b"\n") + 1]
-            if whole != data:
-                path.write_bytes(whole)
+            whole = whole_lines(path, b'{"key"') if path.exists() else b""
         except OSError as error:
             raise self._refusal(error) from error
         for line in whole.splitlines():
@@ -119,8 +117,7 @@ class ResultStore:
         """
         self._keep(result)
         try:
-            with self._path.open("ab") as file:
-                file.write(f"{result.model_dump_json()}\n".encode())
+            add_lines(self._path, f"{result.model_dump_json()}\n".encode())
         except OSError as error:
             raise self._refusal(error) from error
 

@@ -22,7 +22,6 @@ from llm_testgen.bench.case_ground import open_machines
 from llm_testgen.bench.cases import Case, Split, choose_cases, known_cases
 from llm_testgen.bench.chain_report import write_text
 from llm_testgen.bench.environments import Workshop, work_folder
-from llm_testgen.errors import UsageError
 from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.runner.interpreter import find_python
 from llm_testgen.runner.sandbox import Policy
@@ -68,9 +67,7 @@ async def check_cases(options: CasesOptions, environ: Mapping[str, str], console
         LlmTestgenError: Something that a person has to mend first, in no case alone.
     """
     cases = choose_cases(known_cases(), options.cases, options.split)
-    if options.json is not None and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
-        msg = f"{options.json} cannot be written: pass --json a file in a folder that is there"
-        raise UsageError(msg)
+    shared.require_writable(options.json, "--json")
     python = find_python(Path(), options.python or sys.executable, environ.get("PATH"))
     workshop = Workshop(work_folder(options.work, environ), python)
     store = ResultStore(workshop.folder / RESULTS)

@@ -107,7 +107,7 @@ async def run_chain_bench(options: ChainOptions, environ: Mapping[str, str], con
     """
     changes = choose_changes(options.changes, known_changes())
     for path, option in ((options.json, "--json"), (options.markdown, "--markdown")):
-        _check_output(path, option)
+        shared.require_writable(path, option)
     replies, templates = _replies(options), _prompts(options)
     require_accounting()
     python = find_python(Path(), options.python or sys.executable, environ.get("PATH"))
@@ -140,7 +140,8 @@ async def run_chain_bench(options: ChainOptions, environ: Mapping[str, str], con
             print_change(console, told[-1])
     report = ChainReport(
         tool=__version__,
-        model=live.name if live else replies.models,
+        # A recording that is gone on with may hold another model's replies.
+        model=replies.models,
         python=interpreter.version,
         cores=cores(),
         workers=workers,
@@ -160,6 +161,9 @@ def _tell(report: ChainReport, options: ChainOptions, console: Console) -> None:
 
 
 def _replies(options: ChainOptions) -> Replies:
+    if options.record is None and options.model != ModelChoice():
+        msg = "--model and --endpoint say whom --record asks: pass --record FILE too, or leave them out"
+        raise UsageError(msg)
     if options.record is not None:
         if options.replies is not None:
             msg = "--record goes on with what its file holds: leave --replies out"
@@ -181,6 +185,7 @@ async def work_on(course: Course, change: BenchChange, folder: Path) -> ChangeRe
 
     Raises:
         ProjectError: The project's tests cannot be run here.
+        ModelError: The model stopped answering.
     """
     course.say(f"{change.name}: running the existing tests")
     with tempfile.TemporaryDirectory(prefix="llm-testgen-bench-") as home:
@@ -193,6 +198,8 @@ async def work_on(course: Course, change: BenchChange, folder: Path) -> ChangeRe
                 model = ChainModel(course.replies, change.name, way.prompt, course.live)
                 templates = plain_templates() if way.prompt == PLAIN else course.templates
                 found = await follow(way, ground, model, store, templates)
+                if model.fault is not None:
+                    raise model.fault
                 proved = await proofs(found, ground, store, MUTANTS)
                 figures.append(way_figures(way, found, proved, ground.missing(), model))
                 chosen = found.verdicts if way.key == FULL else chosen
@@ -221,13 +228,6 @@ def _answered(ground: Ground, course: Course) -> tuple[Ground, tuple[str, ...]]:
     if left := len(ground.targets) - len(found):
         return replace(ground, targets=found), (f"{left} targets left out that the recording has no replies about",)
     return ground, ()
-
-
-def _check_output(path: Path | None, option: str) -> None:
-    """Find out now, and not after all was judged."""
-    if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        msg = f"{path} cannot be written: pass {option} a file in a folder that is there"
-        raise UsageError(msg)
 
 
 @click.command("chain")

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from llm_testgen.bench.recordings import Recordings
 from llm_testgen.edges.models import Model, Sampling
+from llm_testgen.errors import ModelError, PromptRefusedError
 from llm_testgen.records import Prompt, Reply, Usage
 
 RECORDED = files("llm_testgen.bench") / "data" / "chain.jsonl.gz"
@@ -148,7 +149,8 @@ class ChainModel:
 
     Attributes:
         outdated: Replies that were given to another wording of the prompt.
-        unanswered: Prompts that the recording has no reply to.
+        unanswered: Prompts that the recording has no reply to, and those that the real model would not take.
+        fault: Why the real model stopped answering; None as long as it does.
     """
 
     def __init__(self, replies: Replies, change: str, way: str, live: Model | None = None) -> None:
@@ -158,6 +160,7 @@ class ChainModel:
         self.shares_cores = live.shares_cores if live else True
         self.outdated = 0
         self.unanswered = 0
+        self.fault: ModelError | None = None
         self._replies, self._change, self._way, self._live = replies, change, way, live
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
@@ -172,12 +175,22 @@ class ChainModel:
         if known is not None and (same or self._live is None):
             self.outdated += not same
             return known.as_reply(prompt)
-        answer = await self._live.reply(prompt, sampling) if self._live else None
+        answer = await self._answer(self._live, prompt, sampling) if self._live else None
         if answer is None:
             self.unanswered += 1
             return None
         self._replies.add(as_chain_reply(answer, self._change, self._way))
         return answer
+
+    async def _answer(self, live: Model, prompt: Prompt, sampling: Sampling) -> Reply | None:
+        try:
+            return await live.reply(prompt, sampling)
+        except PromptRefusedError:
+            return None
+        except ModelError as error:
+            # A search keeps what it has by then, which is no row that can be compared with others.
+            self.fault = error
+            raise
 
     async def close(self) -> None:
         """The real model is whoever's who opened it."""

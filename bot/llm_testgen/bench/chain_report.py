@@ -139,7 +139,6 @@ class ChangeReport(_Record):
         old: The release that it begins with.
         new: The release that it leads to.
         targets: What tests were asked for.
-        cold: Whether each test took a process of its own.
         ways: In the table's order.
         trial: Of the full chain's tests.
         notes: What is odd about it.

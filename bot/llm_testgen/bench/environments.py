@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tarfile
@@ -30,7 +31,7 @@ def work_folder(named: Path | None, environ: Mapping[str, str]) -> Path:
     """Where environments and projects are kept, made if need be: the named folder, else one in the user's cache.
 
     Raises:
-        UsageError: It cannot be made.
+        UsageError: It cannot be made, or nothing can be made in it.
     """
     folder = (named or cache_folder(environ) / "bench").absolute()
     try:
@@ -38,6 +39,9 @@ def work_folder(named: Path | None, environ: Mapping[str, str]) -> Path:
     except OSError as error:
         msg = f"{folder} cannot be made ({error.strerror}): pass another --work"
         raise UsageError(msg) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        msg = f"{folder} cannot be written: pass another --work"
+        raise UsageError(msg)
     return folder
 
 

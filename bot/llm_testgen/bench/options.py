@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from llm_testgen.errors import UsageError
 from llm_testgen.runner.sandbox import Policy
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
@@ -16,6 +18,20 @@ _Command = TypeVar("_Command", bound=Callable[..., object])
 def file_option(name: str, help_text: str, metavar: str = "FILE") -> Callable[[_Command], _Command]:
     """An option that is a path."""
     return click.option(name, metavar=metavar, type=click.Path(path_type=Path), help=help_text)
+
+
+def require_writable(path: Path | None, option: str) -> None:
+    """See that a file can be written, if one is wanted: now, and not after hours of work.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        msg = f"{path} cannot be written: pass {option} a file in a folder that is there"
+        raise UsageError(msg)
 
 
 python = click.option(

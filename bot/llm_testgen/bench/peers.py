@@ -254,13 +254,14 @@ def find_cover_agent(named: Path, python: Path, folders: Sequence[Path]) -> Cove
     Raises:
         UsageError: There is no such program.
     """
-    executable = named.absolute()
-    if not executable.is_file() or not executable.stat().st_mode & 0o111:
+    if not named.is_file() or not named.stat().st_mode & 0o111:
         msg = (
             f"{named} is no program: install cover-agent with 'pip install git+https://github.com/qodo-ai/qodo-cover.git'"
             " in an environment of its own, and pass --cover-agent the path of its 'cover-agent'"
         )
         raise UsageError(msg)
+    # What installs programs in environments of their own gives a link to it, which leads nowhere in the sandbox.
+    executable = named.resolve()
     return CoverAgent(executable, python, (*_installation(executable), *folders))
 
 

@@ -9,6 +9,7 @@ the piece of code that it was about and keeps the tests that it has, and cover-a
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,18 @@ _FAILED = 502
 _LASTING = frozenset({400, 413, 422})
 # What is the benchmark's to say, and what is only about how the answer is delivered.
 _OWN = frozenset(
-    {"max_tokens", "max_completion_tokens", "model", "n", "seed", "stream", "stream_options", "temperature", "user"}
+    {
+        "max_tokens",
+        "max_completion_tokens",
+        "model",
+        "n",
+        "n_predict",  # llama.cpp's own name, which goes before max_tokens there
+        "seed",
+        "stream",
+        "stream_options",
+        "temperature",
+        "user",
+    }
 )
 
 
@@ -218,7 +230,7 @@ class Proxy:
                 "purse": purse.name,
                 "digest": digest,
                 "status": answer.status,
-                "reply": answer.body,
+                "reply": _text_alone(answer.body),
                 "model": self._upstream.model or self.rules.model,
                 "tokens_in": tokens_in,
                 "tokens_out": tokens_out,
@@ -251,6 +263,11 @@ def _completion(request: Mapping[str, object], found: Sequence[Exchange]) -> dic
             "total_tokens": tokens_in + tokens_out,
         },
     }
+
+
+def _text_alone(body: Mapping[str, object]) -> object:
+    """An answer without halves of characters, which JSON can hold and no recording could be read with."""
+    return json.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _first_choice(body: Mapping[str, object]) -> dict[str, object] | None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 from llm_testgen.bench.proxy import Proxy, failure
 from llm_testgen.edges.completions import Answered
-from llm_testgen.errors import LlmTestgenError
+from llm_testgen.errors import LlmTestgenError, UsageError
 
 _CHAT = "/v1/chat/completions"
 _MODELS = "/v1/models"
 _MOST_BODY = 32 << 20
+_MOST_DIGITS = len(str(_MOST_BODY))
 # A process of the sandbox may belong to another user.
 _EVERYONE = 0o666
 
@@ -33,7 +34,7 @@ async def serving(proxy: Proxy, path: Path | None = None) -> AsyncIterator[str]:
         The base URL for clients; empty for a Unix socket.
 
     Raises:
-        UsageError: At the end: something that was answered could not be written down.
+        UsageError: The socket cannot be made; at the end: something that was answered could not be written down.
     """
     running: set[asyncio.Task[None]] = set()
     problems: list[LlmTestgenError] = []
@@ -58,8 +59,7 @@ async def serving(proxy: Proxy, path: Path | None = None) -> AsyncIterator[str]:
         server = await asyncio.start_server(attend, "127.0.0.1", 0)
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     else:
-        server, address = await asyncio.start_unix_server(attend, path), ""
-        await asyncio.to_thread(path.chmod, _EVERYONE)
+        server, address = await _listen(attend, path), ""
     try:
         yield address
     finally:
@@ -74,13 +74,25 @@ async def serving(proxy: Proxy, path: Path | None = None) -> AsyncIterator[str]:
         raise problems[0]
 
 
+async def _listen(
+    attend: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], path: Path
+) -> asyncio.Server:
+    try:
+        server = await asyncio.start_unix_server(attend, path)
+        await asyncio.to_thread(path.chmod, _EVERYONE)
+    except OSError as error:
+        msg = f"no socket can be made at {path} ({error}): set TMPDIR to a folder with a shorter path"
+        raise UsageError(msg) from error
+    return server
+
+
 async def _attend(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One request of one connection."""
     with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > _MOST_BODY:
+        if not length.isdecimal() or len(length) > _MOST_DIGITS or int(length) > _MOST_BODY:
             await _send(writer, failure(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long", "too_long"))
             return
         body = await reader.readexactly(int(length))
@@ -100,12 +112,15 @@ async def _answer(proxy: Proxy, writer: asyncio.StreamWriter, asked: str, key: s
         return
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         request = None
     if not isinstance(request, dict):
         await _send(writer, failure(HTTPStatus.BAD_REQUEST, "the body is no JSON object", "invalid_request"))
         return
-    answer = await proxy.chat(key, request)
+    try:
+        answer = await proxy.chat(key, request)
+    except RecursionError:
+        answer = failure(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", "invalid_request")
     if answer.status == HTTPStatus.OK and request.get("stream"):
         options = request.get("stream_options")
         counts = isinstance(options, dict) and bool(options.get("include_usage"))

@@ -21,7 +21,6 @@ from llm_testgen.bench.environments import COVERUP, DEVELOPERS, Workshop, work_f
 from llm_testgen.bench.measure import Bench, Plan, measure
 from llm_testgen.bench.projects import candidates, choose, requirements
 from llm_testgen.bench.table import print_project, print_summary
-from llm_testgen.errors import UsageError
 from llm_testgen.interrupts import run_interruptibly
 from llm_testgen.runner.cold import cores
 from llm_testgen.runner.interpreter import find_python, inspect
@@ -60,7 +59,7 @@ async def run_bench(options: RunnerBenchOptions, environ: Mapping[str, str], con
         LlmTestgenError: Something that a person has to mend first.
     """
     projects = choose(options.projects)
-    _check_output(options.json)
+    shared.require_writable(options.json, "--json")
     python = find_python(Path(), options.python or sys.executable, environ.get("PATH"))
     require_accounting()
     workshop = Workshop(work_folder(options.work, environ), python)
@@ -95,13 +94,6 @@ async def run_bench(options: RunnerBenchOptions, environ: Mapping[str, str], con
     if options.json is not None:
         report.write(whole, options.json)
     return whole
-
-
-def _check_output(path: Path | None) -> None:
-    """Find out now, and not after all was measured."""
-    if path is not None and (path.is_dir() or not os.access(path.absolute().parent, os.W_OK)):
-        msg = f"{path} cannot be written: pass --json a file in a folder that is there"
-        raise UsageError(msg)
 
 
 def _machine() -> report.Machine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from llm_testgen.edges.gitwrite import unified_patch
@@ -73,10 +74,15 @@ def write_whole(path: Path, data: bytes) -> None:
     Raises:
         UsageError: It cannot be written.
     """
+    if path.is_dir():
+        msg = f"{path} cannot be written: it is a folder; pass another --out"
+        raise UsageError(msg)
     partial = path.with_name(f"{path.name}.partial")
     try:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         msg = f"{path} cannot be written: {error.strerror}; free some room or pass another --out"
         raise UsageError(msg) from error

@@ -152,10 +152,10 @@ def _sources(proposal: Proposal, folder: Path, repo: Path | None) -> Mapping[str
         sources |= _matching(proposal, _of_commit(repository, proposal.head))
     if len(sources) < len(proposal.targets) and (folder / SESSION).is_file():
         try:
-            with Index.open(folder / SESSION) as index:
+            with Index.read(folder / SESSION) as index:
                 sources = _matching(proposal, index.methods) | sources
         except UsageError:
-            return sources  # somebody else's file of that name
+            return sources  # somebody else's file of that name, or one of another version
     return sources
 
 

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from llm_testgen.edges import weights
@@ -22,7 +23,9 @@ _DIGITS = 8
 _ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_FILE = "adapter.gguf"
-_MIXTURE_CARD = "mixture.json"
+_MIXTURE_CARD, _MIXTURE_GATES, _MIXTURE_EXPERTS = "mixture.json", "gates.safetensors", "experts"
+# A checkout or an unpacked archive gives files the times at which they were written, in any order.
+_COPYING = 60.0
 # What a model's server needs to find its libraries; never a secret.
 _FOR_SERVER = (
     "PATH",
@@ -133,7 +136,7 @@ def _adapter(path: Path) -> Path:
     if not made.is_file():
         msg = f"the adapter in {path} has no GGUF file yet, which llama.cpp reads: run `{how}` once"
         raise UsageError(msg)
-    if made.stat().st_mtime < source.stat().st_mtime:
+    if made.stat().st_mtime < source.stat().st_mtime - _COPYING:
         msg = f"{made} is older than the adapter beside it: run `{how} --force`"
         raise UsageError(msg)
     return _gguf(made, "--adapter")
@@ -186,10 +189,14 @@ def _gguf(path: Path, option: str) -> Path:
 
 
 def _files(path: Path) -> Iterable[Path]:
-    """A file, or those of a folder that hold a model or an adapter, in an order of their own."""
+    """A file, or those of a folder that hold a model or a mixture, in an order of their own."""
     if not path.is_dir():
         return [path]
-    return sorted(each for each in path.rglob("*") if each.is_file() and each.suffix in {".safetensors", ".json"})
+    places: Iterable[Path] = path.rglob("*")
+    if (path / _MIXTURE_CARD).is_file():
+        # What its training left beside it, such as checkpoints to go on from, is not served.
+        places = chain((path / _MIXTURE_CARD, path / _MIXTURE_GATES), (path / _MIXTURE_EXPERTS).rglob("*"))
+    return sorted(each for each in places if each.is_file() and each.suffix in {".safetensors", ".json"})
 
 
 def _size(path: Path) -> int:

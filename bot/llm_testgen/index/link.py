@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from llm_testgen.index.entities import ClassEntity, FunctionEntity, ModuleEntity
+from llm_testgen.index.entities import ClassEntity, FunctionEntity, ModuleEntity, enclosing
 from llm_testgen.index.facts import CALLED, BindingKind, BlobFacts, ImportFact
+from llm_testgen.index.fixtures import bound, requested
 from llm_testgen.index.modules import ModuleMap
 from llm_testgen.index.resolve import Resolver
 from llm_testgen.index.store import delete_edges
-from llm_testgen.index.targets import call_target, leads_nowhere
+from llm_testgen.index.targets import SUPER, call_target, leads_nowhere
 from llm_testgen.paths import is_test
-from llm_testgen.records import MethodKind
+from llm_testgen.records import MODULE_QUALNAME, MethodKind
 
 FileIds = Mapping[str, tuple[int, int]]
+_RECEIVERS = frozenset({BindingKind.INSTANCE, BindingKind.CLASS})
 
 
 def link(
@@ -40,6 +43,47 @@ def link(
         linker.write(path, facts(files[path][1]).expressions)
 
 
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """A definition in which a name means the same as in some others, and what chains from that name on reach there."""
+
+    owner: str
+    targets: dict[str, tuple[str, str] | None] = field(default_factory=dict)
+
+
+class _Scopes:
+    """Where the names of one file get their meaning: most in the module, many in a class whose methods share an object.
+
+    What a chain reaches is so found once for all definitions in which it means the same.
+    """
+
+    def __init__(self, resolver: Resolver, path: str) -> None:
+        self._resolver = resolver
+        self._path = path
+        self._view = resolver.view(path)
+        self._found: dict[tuple[str, ...], _Scope | None] = {}
+
+    def find(self, owner: str, name: str) -> _Scope | None:
+        """The scope of a name that a definition writes; None where it is nothing of the project, as most are."""
+        key = self._key(owner, name)
+        if key not in self._found:
+            place = owner if key[0] else MODULE_QUALNAME
+            nowhere = leads_nowhere(self._resolver, name, self._path, place)
+            self._found[key] = None if nowhere else _Scope(place)
+        return self._found[key]
+
+    def _key(self, owner: str, name: str) -> tuple[str, ...]:
+        """The same for all definitions in which a name means the same; it begins with "" where that is the module's."""
+        view = self._view
+        if (owner, name) in view.imports or f"{owner}.{name}" in view.definitions:
+            return owner, name
+        facts = view.bindings.get((owner, name))
+        if not facts:
+            return (enclosing(owner), name, view.definitions[owner].kind) if name == SUPER else ("", name)
+        shared = len(facts) == 1 and facts[0].kind in _RECEIVERS
+        return (enclosing(owner), name, facts[0].kind) if shared else (owner, name)
+
+
 class _Linker:
     def __init__(self, connection: sqlite3.Connection, resolver: Resolver, files: FileIds) -> None:
         self._connection = connection
@@ -55,7 +99,7 @@ class _Linker:
         self._insert("call_edge", row, [*calls, *self._fixture_requests(path)])
         self._insert("import_edge", row, [(target,) for target in self._imports(path)])
         self._insert("class_ancestor", row, list(self._ancestors(path)))
-        self._insert("fixture_name", row, [(name,) for name in self._resolver.fixtures.bound(path)])
+        self._insert("fixture_name", row, [(name,) for name in bound(self._resolver, path)])
 
     def _insert(self, table: str, row: int, edges: Sequence[tuple[str | int, ...]]) -> None:
         if edges:
@@ -66,15 +110,20 @@ class _Linker:
             )
 
     def _calls(self, path: str, expressions: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, int, int, str]]:
+        scopes = _Scopes(self._resolver, path)
         for owner, texts in expressions.items():
-            nowhere: dict[str, bool] = {}
+            found: dict[str, _Scope | None] = {}
             for position, text in enumerate(texts):
-                head = text.partition(".")[0]
-                if head not in nowhere:
-                    nowhere[head] = leads_nowhere(self._resolver, head, path, owner)
-                if nowhere[head]:
+                name = text.partition(".")[0].rstrip("()[]")
+                if name in found:
+                    scope = found[name]
+                else:
+                    scope = found[name] = scopes.find(owner, name)
+                if scope is None:
                     continue
-                target = call_target(self._resolver, text, path, owner)
+                if text not in scope.targets:
+                    scope.targets[text] = call_target(self._resolver, text, path, scope.owner)
+                target = scope.targets[text]
                 if target is not None:
                     yield owner, position, self._files[target[0]][0], target[1]
 
@@ -85,7 +134,7 @@ class _Linker:
             return
         requests = (BindingKind.PARAMETER, BindingKind.ANNOTATION)
         for place, ((owner, name), bindings) in enumerate(view.bindings.items(), start=1):
-            fixture = self._resolver.fixtures.requested(name, path, owner) if bindings[0].kind in requests else None
+            fixture = requested(self._resolver, name, path, owner) if bindings[0].kind in requests else None
             if fixture is not None:
                 yield owner, -place, self._files[fixture.path][0], fixture.qualname
 

@@ -16,7 +16,7 @@ from llm_testgen.index.callgraph import FunctionCall, call_graph
 from llm_testgen.index.lookup import Lookup
 from llm_testgen.index.modules import ModuleMap
 from llm_testgen.index.resolve import Resolver
-from llm_testgen.index.store import connect, load_facts, load_text, meta
+from llm_testgen.index.store import connect, connect_to_read, load_facts, load_text, meta
 from llm_testgen.index.update import update
 from llm_testgen.records import Method, RelatedMethod, Skip, Snapshot
 
@@ -76,6 +76,15 @@ class Index:
             UsageError: The file cannot be opened, or is no SQLite database.
         """
         return cls(connect(path))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open an index that is there to ask it, and change nothing in its file.
+
+        Raises:
+            UsageError: The file holds no index of this version.
+        """
+        return cls(connect_to_read(path))
 
     def close(self) -> None:
         """Close the database."""

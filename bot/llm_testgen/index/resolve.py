@@ -29,7 +29,7 @@ from llm_testgen.index.facts import (
     DefinitionFact,
     ImportFact,
 )
-from llm_testgen.index.fixtures import Fixtures
+from llm_testgen.index.fixtures import requested
 from llm_testgen.index.hierarchy import linearize
 from llm_testgen.index.modules import ModuleMap
 from llm_testgen.records import MODULE_QUALNAME, MethodKind
@@ -52,7 +52,7 @@ class Resolver:
         self._orders: dict[ClassEntity, tuple[ClassEntity, ...]] = {}
         self._members: dict[tuple[ClassEntity, str], Entity | None] = {}
         self._results: dict[FunctionEntity, Entity | None] = {}
-        self.fixtures = Fixtures(self)
+        self.fixtures: dict[str, dict[str, FunctionEntity]] = {}  # of files, as `fixtures` finds them
         self._depth = 0
 
     def view(self, path: str) -> ModuleView:
@@ -229,7 +229,7 @@ class Resolver:
             case BindingKind.CLASS:
                 return {ClassEntity(path, enclosing(fact.owner))}
             case BindingKind.PARAMETER:
-                fixture = self.fixtures.requested(fact.name, path, fact.owner)
+                fixture = requested(self, fact.name, path, fact.owner)
                 return {self._given(fixture) if fixture else None}
         texts = [text for text in fact.value.split("|") if text != "None"]
         entities = {self.value(self.evaluate(text, path, fact.owner)) for text in texts if text}

@@ -56,6 +56,26 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open an index that is there, so that nothing in its file can be changed.
+
+    Raises:
+        UsageError: The file holds no index of this version.
+    """
+    connection = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        if meta(connection, "version") == _VERSION:
+            return connection
+        reason = "it is of another version"
+    except sqlite3.Error as error:
+        reason = str(error)
+    if connection is not None:
+        connection.close()
+    msg = f"{path} holds no index that can be read ({reason}): make one with `llm-testgen index`"
+    raise UsageError(msg)
+
+
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the index's tables in one transaction, unless they are there in this version."""
     connection.execute(_CACHE)

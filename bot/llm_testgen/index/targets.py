@@ -6,13 +6,12 @@ from llm_testgen.index.entities import ClassEntity, FunctionEntity, InstanceEnti
 from llm_testgen.index.facts import CALLED
 from llm_testgen.index.resolve import Resolver
 
-_SUPER = "super"
+SUPER = "super"
 
 
-def leads_nowhere(resolver: Resolver, expression: str, path: str, owner: str) -> bool:
-    """Whether a chain starts at a name that is nothing of the project, as most do: it leads nowhere then."""
-    head = expression.partition(".")[0].rstrip("()[]")
-    return head != _SUPER and resolver.evaluate(head, path, owner) is None
+def leads_nowhere(resolver: Resolver, name: str, path: str, owner: str) -> bool:
+    """Whether a name is nothing of the project: whatever chain starts there leads nowhere then."""
+    return name != SUPER and resolver.evaluate(name, path, owner) is None
 
 
 def call_target(resolver: Resolver, expression: str, path: str, owner: str) -> tuple[str, str] | None:

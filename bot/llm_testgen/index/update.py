@@ -46,26 +46,31 @@ def update(connection: sqlite3.Connection, snapshot: Snapshot, progress: Progres
         snapshot: The tree.
         progress: Told the number of blobs parsed and to be parsed, after each.
     """
-    files = [file for file in snapshot.files if is_python(file.path)]
+    # What is known meanwhile is gone when the search for cycles goes on, which would look at all of it.
     with transaction(connection), _no_search_for_cycles():
-        known = {blob for (blob,) in connection.execute("SELECT blob FROM source_blob")}
-        indexes = [] if known else drop_indexes(connection)
-        new = {file.blob: file for file in files if file.blob not in known}
-        facts = _Facts(connection, _parse_new(connection, new, snapshot.read, progress))
-        before = _file_ids(connection)
-        changed = _store_tree(connection, files)
-        paths = _file_ids(connection)
-        roots = _find_roots(connection, files, _pyproject(snapshot))
-        interface = _interface(connection, roots)
-        if interface != meta(connection, "interface"):
-            same_places = before.keys() == paths.keys() and "\n".join(roots) == meta(connection, "roots")
-            changed = _stale(connection, before, paths, changed, facts) if same_places else sorted(paths)
-        if changed:
-            link(connection, ModuleMap(paths, roots), paths, changed, facts.of)
-        for statement in indexes:
-            connection.execute(statement)
-        set_meta(connection, "interface", interface)
-        set_meta(connection, "roots", "\n".join(roots))
+        return _update(connection, snapshot, progress)
+
+
+def _update(connection: sqlite3.Connection, snapshot: Snapshot, progress: Progress | None) -> Parsed:
+    files = [file for file in snapshot.files if is_python(file.path)]
+    known = {blob for (blob,) in connection.execute("SELECT blob FROM source_blob")}
+    indexes = [] if known else drop_indexes(connection)
+    new = {file.blob: file for file in files if file.blob not in known}
+    facts = _Facts(connection, _parse_new(connection, new, snapshot.read, progress))
+    before = _file_ids(connection)
+    changed = _store_tree(connection, files)
+    paths = _file_ids(connection)
+    roots = _find_roots(connection, files, _pyproject(snapshot))
+    interface = _interface(connection, roots)
+    if interface != meta(connection, "interface"):
+        same_places = before.keys() == paths.keys() and "\n".join(roots) == meta(connection, "roots")
+        changed = _stale(connection, before, paths, changed, facts) if same_places else sorted(paths)
+    if changed:
+        link(connection, ModuleMap(paths, roots), paths, changed, facts.of)
+    for statement in indexes:
+        connection.execute(statement)
+    set_meta(connection, "interface", interface)
+    set_meta(connection, "roots", "\n".join(roots))
     return Parsed(len(new), sum(file.blob in known for file in files))
 
 

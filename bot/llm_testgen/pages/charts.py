@@ -78,7 +78,8 @@ def coverage_chart(proposal: Proposal, lines: Mapping[str, Lines]) -> BarChart:
     figures = proposal.coverage
     bars = [_bar(plain("All changed lines"), "", _counts_of_all(proposal), figures.changed_lines)]
     tones = {Tone.BEFORE, Tone.GAINED, Tone.MISSING}
-    for number, target in enumerate(proposal.targets):
+    # Each method once, as the page numbers them: anybody may have written the proposal.
+    for number, target in enumerate({target.id: target for target in proposal.targets}.values()):
         counts = {tone: lines[target.id].count(tone) for tone in _KEY}
         tones.update(tone for tone, count in counts.items() if count)
         label = code(target.id.removeprefix(f"{target.path}::"), _LONGEST_NAME)

@@ -67,13 +67,14 @@ def listing(
         lines: What became of its changed lines.
         path: The file that holds it.
         gained: Indices of the verdicts that newly execute a line.
-        tests: Names of the tests, by the indices of their verdicts.
+        tests: Names of the tests that are on the page, by the indices of their verdicts.
     """
 
     def row(number: int, line: Line) -> Row:
         indices = gained.get((path, number), ()) if number in lines.tones else ()
-        links = tuple(Link(code(tests[index], _LONGEST_NAME), f"#v{index}") for index in indices[:_MOST_TESTS])
-        return Row(number, line, lines.tones.get(number), links, max(0, len(indices) - _MOST_TESTS))
+        there = [index for index in indices if index in tests][:_MOST_TESTS]
+        links = tuple(Link(code(tests[index], _LONGEST_NAME), f"#v{index}") for index in there)
+        return Row(number, line, lines.tones.get(number), links, len(indices) - len(links))
 
     rows = (row(number, line) for method in definitions for number, line in _numbered(method))
     kept = list(rows)

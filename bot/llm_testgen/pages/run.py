@@ -16,7 +16,7 @@ from llm_testgen.pages.listing import Listing, listing
 from llm_testgen.pages.verdicts import LONGEST_SHOWN, MEANINGS, VerdictView, outcome_name, verdict_view
 from llm_testgen.pages.words import Phrase, code, phrase, plain, quote
 from llm_testgen.proposal import Proposal, RegressionRecord
-from llm_testgen.records import Method
+from llm_testgen.records import Method, Outcome
 
 Sources = Mapping[str, Sequence[Method]]
 
@@ -127,9 +127,9 @@ def run_page(proposal: Proposal, sources: Sources, version: str, notes: Iterable
         version: Of the tool.
         notes: What a person should know of the page.
     """
-    known = reached(proposal)
+    known, chosen = reached(proposal), _chosen(proposal)
     lines = {target.id: lines_of(target, sources.get(target.id, ()), known) for target in proposal.targets}
-    tests = {index: verdict.name for index, verdict in enumerate(proposal.verdicts)}
+    tests = {index: proposal.verdicts[index].name for index in chosen}
     listings = {
         target.id: listing(sources[target.id], lines[target.id], target.path, known.gained, tests)
         for target in proposal.targets
@@ -142,8 +142,8 @@ def run_page(proposal: Proposal, sources: Sources, version: str, notes: Iterable
         questions=tuple(map(_question, proposal.regressions)),
         funnel=funnel_chart(proposal) if proposal.funnel.replies or proposal.verdicts else None,
         coverage=coverage_chart(proposal, lines) if proposal.targets else None,
-        choices=tuple(_choices(proposal)),
-        methods=tuple(_methods(proposal, lines, listings)),
+        choices=tuple(_choices(proposal, chosen)),
+        methods=tuple(_methods(proposal, chosen, lines, listings)),
         open_verdicts=len(proposal.accepted) <= _MOST_OPEN,
         open_listings=len(proposal.targets) <= _MOST_LISTED,
         contracts=tuple(map(_contract, proposal.contracts)),
@@ -151,6 +151,13 @@ def run_page(proposal: Proposal, sources: Sources, version: str, notes: Iterable
         notes=tuple(plain(note) for note in (*proposal.notes, *_cut(proposal), *notes)),
         version=version,
     )
+
+
+def _chosen(proposal: Proposal) -> Sequence[int]:
+    """Indices of the verdicts that are shown, in their order: where there are too many, the accepted ones first."""
+    outcomes = [verdict.outcome for verdict in proposal.verdicts]
+    by_worth = sorted(range(len(outcomes)), key=lambda index: outcomes[index] is not Outcome.ACCEPTED)
+    return sorted(by_worth[:_MOST_VERDICTS])
 
 
 def is_of_named_code(proposal: Proposal) -> bool:
@@ -211,19 +218,22 @@ def _figures(proposal: Proposal) -> Iterator[Figure]:
     yield Figure("Time", duration(usage.total_seconds), f"the model took {duration(usage.seconds)} of it")
 
 
-def _choices(proposal: Proposal) -> Iterator[Choice]:
+def _choices(proposal: Proposal, chosen: Iterable[int]) -> Iterator[Choice]:
     counts = dict.fromkeys(MEANINGS, 0)
-    for verdict in proposal.verdicts[:_MOST_VERDICTS]:
-        counts[verdict.outcome] += 1
+    for index in chosen:
+        counts[proposal.verdicts[index].outcome] += 1
     for outcome, count in counts.items():
         if count:
             yield Choice(outcome.value, outcome_name(outcome), count, MEANINGS[outcome])
 
 
-def _methods(proposal: Proposal, lines: Mapping[str, Lines], listings: Mapping[str, Listing]) -> Iterator[MethodView]:
+def _methods(
+    proposal: Proposal, chosen: Iterable[int], lines: Mapping[str, Lines], listings: Mapping[str, Listing]
+) -> Iterator[MethodView]:
     """The changed methods in their order; what a verdict is about that is none of them comes last."""
     found: dict[str, list[VerdictView]] = {target.id: [] for target in proposal.targets}
-    for index, verdict in enumerate(proposal.verdicts[:_MOST_VERDICTS]):
+    for index in chosen:
+        verdict = proposal.verdicts[index]
         found.setdefault(verdict.target, []).append(verdict_view(index, verdict))
     for number, (name, verdicts) in enumerate(found.items()):
         path, _, qualname = name.partition("::")
@@ -276,4 +286,5 @@ def _listed(names: Sequence[str]) -> Phrase:
 
 def _cut(proposal: Proposal) -> Iterator[str]:
     if (more := len(proposal.verdicts) - _MOST_VERDICTS) > 0:
-        yield f"{more:,} more verdicts are in proposal.json: this page shows the first {_MOST_VERDICTS:,}"
+        told = f"this page shows {_MOST_VERDICTS:,}, the accepted ones first"
+        yield f"{plural(more, 'more verdict')} in proposal.json: {told}"

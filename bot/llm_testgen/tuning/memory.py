@@ -254,6 +254,26 @@ def require_memory(size: ModelSize, training: Training, available: int, *, gpu: 
     raise UsageError(msg)
 
 
+def require_weights(parameters: int, bits: int, available: int) -> None:
+    """See that there is enough memory for a model's weights.
+
+    Args:
+        parameters: Of the model.
+        bits: Of a weight: 32 or 16.
+        available: Bytes that can be used.
+
+    Raises:
+        UsageError: There is not.
+    """
+    needed = _OVERHEAD * parameters * _BYTES[bits] + _FIXED
+    if needed > available:
+        msg = (
+            f"the model takes about {needed / _GB:.1f} GB as it is loaded, with {bits} bits a weight, and there are "
+            f"{available / _GB:.1f} GB: close other programs, use a machine with more memory, or take a smaller model"
+        )
+        raise UsageError(msg)
+
+
 def quantised_loading(bits: int, *, gpu: bool) -> BitsAndBytesConfig:
     """How transformers loads a model in 8 bits (Dettmers et al., *LLM.int8()*, 2022) or 4 (*QLoRA*, 2023: NF4, twice).
 

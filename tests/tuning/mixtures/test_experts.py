@@ -109,3 +109,20 @@ def test_the_model_stays_in_training_where_it_was(tmp_path):
     folder = tiny.save_adapter(tmp_path / "adapter", 0)
     assert add_mole(tiny.llama().train(), [folder]).model.training
     assert not add_mole(tiny.llama().eval(), [folder]).model.training
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        # A matrix of one column would fill all of them.
+        ({"r": 4}, r"q_proj\.lora_A\.weight is \(1, 32\), and by its adapter_config\.json it is \(4, 32\)"),
+        ({"target_modules": ["q_proj"]}, r"v_proj\.lora_A\.weight is \(1, 32\), and by its .* it is not there"),
+        ({"target_modules": ["q_proj", "v_proj", "o_proj"]}, r"o_proj\.lora_A\.weight is not there, and by its"),
+    ],
+)
+def test_an_adapter_whose_weights_are_not_those_of_its_configuration_is_refused(tmp_path, changes, message):
+    folder = tiny.save_adapter(tmp_path / "torn", 0, r=1)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UsageError, match=rf"torn contradicts itself: .*{message}"):
+        add_mole(tiny.llama(), [folder])

@@ -109,6 +109,12 @@ def test_an_adapter_says_itself_what_it_is_for(tiny_qwen, tmp_path):
         ({"trainable_token_indices": [1]}, "changes single tokens"),
         ({"lora_alpha": 0}, "has no rank"),
         ({"r": "many"}, "is no configuration of a LoRA adapter"),
+        ({"lora_alpha": "much"}, "is no configuration of a LoRA adapter"),
+        ({"alpha_pattern": ["q_proj"]}, "is no configuration of a LoRA adapter"),
+        ({"alpha_pattern": {"q_proj(": 4}}, "is no configuration of a LoRA adapter"),
+        ({"init_lora_weights": "pissa_niter_4"}, "began with pissa_niter_4, which changes the model"),
+        ({"alora_invocation_tokens": [5, 6]}, "is more than LoRA (alora_invocation_tokens)"),
+        ({"layer_replication": [[0, 2], [1, 2]]}, "is more than LoRA (layer_replication)"),
     ],
 )
 def test_what_llama_cpp_cannot_apply_is_refused(tiny_qwen, tmp_path, changes, said):

@@ -63,6 +63,15 @@ def test_tokens_that_were_added_but_are_not_special_stay_whole_too():
     assert found["ggml.token_type"][number] == 4
 
 
+def test_tokens_that_look_special_are_even_where_the_tokenizer_does_not_say_so():
+    """Else llama.cpp would write them into replies, and read them in the code that it is shown."""
+    tokenizer = make_tokenizer("qwen2")
+    tokenizer.add_tokens(["<|fim_pad|>", "<tool_call>"])
+    found = entries(tokenizer)
+    types = dict(zip(found["ggml.tokens"], found["ggml.token_type"], strict=True))
+    assert (types["<|fim_pad|>"], types["<tool_call>"]) == (3, 4)
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "name"),
     [

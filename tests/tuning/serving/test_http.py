@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
+import time
 
 import pytest
 
@@ -15,13 +17,25 @@ ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5, "mode
 
 
 class Said:
-    """Says what it was asked, and refuses what it is told to."""
+    """Says what it was asked, and refuses or fails at what it is told to."""
 
-    def answer(self, request):
-        if request.messages[-1].content == "too long":
+    ended = threading.Event()
+
+    def answer(self, request, wanted):
+        asked = request.messages[-1].content
+        if asked == "too long":
             msg = "the prompt has no room"
             raise RefusedError(msg)
-        return Answer(f"{request.messages[-1].content}!", request.max_tokens == 1, 20, 11, 2.0, 5.0)
+        if asked == "too much":
+            msg = "out of\nmemory"
+            raise RuntimeError(msg)
+        if asked == "for ever":
+            until = time.monotonic() + 20
+            while wanted() and time.monotonic() < until:
+                time.sleep(0.01)
+            if time.monotonic() < until:
+                self.ended.set()
+        return Answer(f"{asked}!", request.max_tokens == 1, 20, 11, 2.0, 5.0)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +84,12 @@ def test_without_the_key_nothing_is_answered(port, key):
         ({"messages": [{"role": "user"}]}, 400, r"messages.0.content"),
         (ASKED | {"max_tokens": 0}, 400, "max_tokens"),
         (ASKED | {"temperature": -1}, 400, "temperature"),
+        (ASKED | {"seed": 2**64}, 400, "seed"),
+        (
+            ASKED | {"messages": [{"role": "user", "content": "too much"}]},
+            500,
+            "no reply could be drawn: out of memory",
+        ),
         (ASKED | {"messages": [{"role": "user", "content": "too long"}]}, 400, "the prompt has no room"),
     ],
 )
@@ -82,3 +102,15 @@ def test_what_cannot_be_answered_is_refused_with_the_reason(port, body, status, 
 def test_other_places_and_bodies_without_bounds_are_refused(port):
     assert post(port, ASKED, path="/v1/models")[0] == 404
     assert post(port, b"{}", headers={"Content-Length": "99999999999"})[0] == 413
+    assert post(port, b"{}", headers={"Content-Length": "9" * 5000})[0] == 413
+
+
+def test_who_gives_up_holds_up_nobody(port):
+    body = json.dumps(ASKED | {"messages": [{"role": "user", "content": "for ever"}]})
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer the-key\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as one:
+        one.sendall((head + body).encode())
+        time.sleep(0.2)
+        assert not Said.ended.is_set()
+    assert post(port, ASKED)[0] == 200
+    assert Said.ended.is_set()

@@ -49,6 +49,10 @@ def test_an_adapter_is_trained_told_and_written_for_llama_cpp_from_a_gguf_file(m
     merged = tmp_path / "merged"
     done = invoke("merge", out, "--out", merged, "--gguf", tmp_path / "merged.gguf", "--type", "f32")
     assert done.exit_code == 0, done.output
+    # What is to be written at the end is looked at before the merge, which takes long.
+    refused = invoke("merge", out, "--out", tmp_path / "again", "--gguf", tmp_path / "gone" / "m.gguf")
+    assert (refused.exit_code, (tmp_path / "again").exists()) == (2, False)
+    assert "is not there: make it, or pass another --gguf" in " ".join(refused.output.split())
     text = "def test_add():"
     expected = llama_cpp_answers(tmp_path / "merged.gguf", text, 300)
     served = llama_cpp_answers(base, text, 300, adapter=out / "adapter.gguf")

@@ -48,6 +48,27 @@ def test_an_adapter_for_another_model_is_refused(adapter, tmp_path):
     assert not (tmp_path / "merged").exists()
 
 
+def test_a_merge_that_fails_leaves_nothing_and_one_that_would_not_fit_is_not_begun(
+    model, adapter, tmp_path, monkeypatch
+):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "load_tokenizer", full)
+        with pytest.raises(UsageError, match=r"No space left.*pass --out on a disk with room"):
+            merging.merge(adapter, str(model), tmp_path / "merged")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(models, "available_memory", lambda: 1_000_000)
+    with pytest.raises(UsageError, match=r"takes about 0\.5 GB as it is loaded"):
+        merging.merge(adapter, str(model), tmp_path / "merged")
+    monkeypatch.undo()
+    (tmp_path / "empty").mkdir()
+    merging.merge(adapter, str(model), tmp_path / "empty")
+    assert (tmp_path / "empty" / "tokenizer.json").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
 def test_a_mixture_and_what_is_no_adapter_are_refused(model, data, tmp_path):
     run(model, data, tmp_path / "mixture", mixture=AdaMoLEConfig(experts=2), steps=1)
     with pytest.raises(UsageError, match=r"is a mixture .* merge one of its experts alone"):

@@ -362,12 +362,12 @@ def test_layers_are_chosen_by_architecture(model):
         models.targets_of(base, settings_of("cpu", {"targets": ("up",)}))
     phi = models.Base("phi", type("Config", (), {"model_type": "phi3"}), base.tokenizer, {
         "model.layers.0.self_attn.qkv_proj": (1, 2), "model.layers.0.self_attn.o_proj": (3, 4),
-        "model.layers.0.mlp.gate_up_proj": (5, 6)})  # fmt: skip
+        "model.layers.0.mlp.gate_up_proj": (5, 6)}, 44)  # fmt: skip
     assert models.targets_of(phi, settings_of("thesis", {})) == ("o_proj", "qkv_proj")
     assert models.trained_parameters(phi, ("o_proj", "qkv_proj"), 2) == 20
     gpt = models.Base("gpt", type("Config", (), {"model_type": "gpt2"}), base.tokenizer, {
         "transformer.h.0.attn.c_attn": (1, 2), "transformer.h.0.attn.c_proj": (3, 4),
-        "transformer.h.0.mlp.c_proj": (5, 6)})  # fmt: skip
+        "transformer.h.0.mlp.c_proj": (5, 6)}, 44)  # fmt: skip
     assert models.targets_of(gpt, settings_of("thesis", {})) == ("attn.c_proj", "c_attn")
 
 

@@ -14,7 +14,7 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from peft.utils.constants import CONFIG_NAME, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -23,8 +23,8 @@ from llm_testgen.tuning.mixtures.config import ALL_LINEAR, AdaMoLEConfig
 
 # Peft's names of weights: the prefix and the layer's name in the model, then these.
 STATE_PREFIX = "base_model.model."
-_DOWN = ".lora_A.weight"
-_UP = ".lora_B.weight"
+_PARTS = ("lora_A", "lora_B")
+_DOWN, _UP = (f".{part}.weight" for part in _PARTS)
 # Others change the frozen weights when an adapter is loaded, and so would change them for the other experts too.
 _HARMLESS_STARTS = (True, False, "gaussian")
 _NARROW = (torch.bfloat16, torch.float16)
@@ -118,7 +118,8 @@ def load_experts(adapters: Mapping[str, Adapter], model: PreTrainedModel) -> Non
     """Load adapters into a model, by the names that its LoRA layers shall know them by.
 
     Raises:
-        UsageError: The model has adapters already, or a file of weights cannot be read.
+        UsageError: The model has adapters already, a file of weights cannot be read, or holds other matrices than its
+            configuration says.
     """
     check_untouched(model)
     _inject(model, {name: adapter.config for name, adapter in adapters.items()})
@@ -128,11 +129,31 @@ def load_experts(adapters: Mapping[str, Adapter], model: PreTrainedModel) -> Non
         except (OSError, SafetensorError) as error:
             msg = f"the adapter in {adapter.folder} cannot be read ({error}): save it anew with peft"
             raise UsageError(msg) from error
+        matrices = {
+            f"{STATE_PREFIX}{path}.{part}.weight": model.get_parameter(f"{path}.{part}.{name}.weight")
+            for path, module in model.named_modules()
+            if isinstance(module, LoraLayer)
+            for part in _PARTS
+        }
+        _check_matrices(adapter, state, matrices)
         with torch.no_grad():
-            for path in adapter.sizes:
-                for part in (_DOWN, _UP):
-                    matrix = model.get_parameter(f"{path}{part.removesuffix('weight')}{name}.weight")
-                    matrix.copy_(state[f"{STATE_PREFIX}{path}{part}"])
+            for key, matrix in matrices.items():
+                matrix.copy_(state[key])
+
+
+def _check_matrices(adapter: Adapter, state: Mapping[str, Tensor], matrices: Mapping[str, Tensor]) -> None:
+    """Check that the weights of an adapter are those that its configuration has room for.
+
+    A matrix that is narrower would be repeated, and one that is left out would stay as it was drawn.
+    """
+    for key in sorted({*state, *matrices}):
+        there, due = (tuple(found[key].shape) if key in found else None for found in (state, matrices))
+        if there != due:
+            msg = (
+                f"the adapter in {adapter.folder} contradicts itself: {key} is {there or 'not there'}, and by its "
+                f"{CONFIG_NAME} it is {due or 'not there'}: save it anew with peft"
+            )
+            raise UsageError(msg)
 
 
 def add_experts(names: Sequence[str], model: PreTrainedModel, config: AdaMoLEConfig) -> dict[str, LoraConfig]:

@@ -32,6 +32,13 @@ _WEIGHTS = "adapter_model.safetensors"
 _MIXTURE = "mixture.json"
 _PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
+# Others change the base model's own weights when the adapter is loaded, and A and B count from those.
+_PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+# By which peft computes something else from A and B, or applies them elsewhere or not always.
+_MORE_THAN_LORA = (
+    *("alora_invocation_tokens", "arrow_config", "kasa_config", "layer_replication", "monteclora_config"),
+    *("target_parameters", "use_bdlora", "use_qalora"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ def adapter_content(folder: Path, base: str | None) -> Content:
     weights = _read(folder / _WEIGHTS)
     pairs = sorted({name.removesuffix(_A).removesuffix(_B) for name in weights})
     names = naming(found.architecture, found.config.num_hidden_layers)
-    alpha = float(settings["lora_alpha"])
+    alpha = settings["lora_alpha"]
     made: list[Weight] = []
     for module in pairs:
         if module + _A not in weights or module + _B not in weights:
@@ -100,6 +107,11 @@ def adapter_content(folder: Path, base: str | None) -> Content:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
+    """What peft says of an adapter, with ``alpha_pattern`` by compiled patterns of modules.
+
+    Raises:
+        UsageError: It cannot be read, or is more than plain LoRA.
+    """
     if (folder / _MIXTURE).is_file():
         msg = (
             f"{folder} is a mixture of LoRA experts, whose gates llama.cpp cannot compute: serve it with --adapter, "
@@ -108,26 +120,33 @@ def _settings(folder: Path) -> dict[str, Any]:
         raise UsageError(msg)
     try:
         settings = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        kind, rank = settings["peft_type"], int(settings["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        kind, rank, alpha = settings["peft_type"], int(settings["r"]), float(settings["lora_alpha"])
+        # As get_pattern_key of peft.utils.other has it.
+        patterns = {
+            re.compile(rf"(.*\.)?({key})$"): float(value)
+            for key, value in (settings.get("alpha_pattern") or {}).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, re.error) as error:
         msg = f"{folder / CONFIG} is no configuration of a LoRA adapter ({type(error).__name__}): save it with peft"
         raise UsageError(msg) from error
+    start = settings.get("init_lora_weights", True)
     refused = {
         f"is of peft's type {kind}": kind != "LORA",
-        "has no rank": rank < 1 or not settings.get("lora_alpha"),
+        "has no rank": rank < 1 or not alpha,
         "uses DoRA": settings.get("use_dora"),
         "has biases": settings.get("bias", "none") != "none" or settings.get("lora_bias"),
         "holds whole modules beside LoRA (modules_to_save)": settings.get("modules_to_save"),
         "changes single tokens (trainable_token_indices)": settings.get("trainable_token_indices"),
         "was made for transposed weights": settings.get("fan_in_fan_out"),
-    }
+        f"began with {start}, which changes the model": start not in _PLAIN_STARTS,
+    } | {f"is more than LoRA ({key})": settings.get(key) for key in _MORE_THAN_LORA}
     for what, it_is in refused.items():
         if it_is:
             msg = (
                 f"the adapter in {folder} {what}, which llama.cpp cannot apply: merge it into its model and export that"
             )
             raise UsageError(msg)
-    return dict(settings)
+    return {**settings, "lora_alpha": alpha, "alpha_pattern": patterns}
 
 
 def _base(source: str, folder: Path) -> Base:
@@ -182,11 +201,9 @@ def _read(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def _scale(settings: dict[str, Any], module: str, rank: int) -> float:
     """By what peft multiplies B A for a module."""
-    patterns = settings.get("alpha_pattern") or {}
-    # As get_pattern_key of peft.utils.other has it.
-    fits = (value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", module))
+    fits = (value for pattern, value in settings["alpha_pattern"].items() if pattern.match(module))
     own = next(fits, settings["lora_alpha"])
-    return float(own) / (rank**0.5 if settings.get("use_rslora") else rank)
+    return float(own / (rank**0.5 if settings.get("use_rslora") else rank))
 
 
 def _check_shape(base: Base, name: str, shape: tuple[int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +25,8 @@ _BY_PATTERN: Mapping[str, str] = MappingProxyType(
     }
 )
 _BYTES = 256  # each is a token; of a model without tokenizer transformers makes an empty one
+# Not all that are meant so are said to be; as does_token_look_special of llama.cpp's converter has it.
+_LOOKS_SPECIAL = re.compile(r"<[|\uff5c].*[|\uff5c]>|<unused.*>|<pad>|<mask>|<2mass>|\[@BOS@\]", re.DOTALL)
 _GPT2 = "gpt-2"
 _DIGITS_APART = "smollm"
 _ELSE = "pass --tokenizer a GGUF file of the same model"
@@ -100,7 +103,8 @@ def _name_of_split(parts: Mapping[str, Any]) -> str:
 def _tokens(parts: Mapping[str, Any], rows: int) -> tuple[list[str], list[int]]:
     by_number = {number: (token, TokenType.NORMAL) for token, number in parts["model"]["vocab"].items()}
     for added in parts.get("added_tokens") or ():
-        kind = TokenType.CONTROL if added["special"] else TokenType.USER_DEFINED
+        controls = added["special"] or _LOOKS_SPECIAL.fullmatch(added["content"])
+        kind = TokenType.CONTROL if controls else TokenType.USER_DEFINED
         by_number[added["id"]] = (added["content"], kind)
     if max(by_number) >= rows:
         msg = f"the tokenizer has {max(by_number) + 1} tokens and the model {rows}: use the one it was trained with"

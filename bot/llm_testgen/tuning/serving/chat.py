@@ -1,8 +1,14 @@
-"""Answers of a mixture to chats, drawn with transformers."""
+"""Answers of a mixture to chats, drawn with transformers just as llama.cpp's server draws those of a GGUF file.
+
+So that what the two serve can be compared: the same prompt, the same ends of a reply, and the same way of drawing where
+a request leaves it open (``common/common.h``, ``common/chat.cpp``, ``src/llama-vocab.cpp`` and
+``tools/server/server-context.cpp`` of llama.cpp). A seed gives other numbers there than here.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +18,32 @@ from jinja2 import TemplateError
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import (
     GenerationConfig,
+    LogitsProcessorList,
+    MinPLogitsWarper,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     StoppingCriteria,
     StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
 )
 
 from llm_testgen.tuning.mixtures.storage import from_pretrained
 from llm_testgen.tuning.training.devices import has_gpu
-from llm_testgen.tuning.training.models import find_base, load_base, precision_of
+from llm_testgen.tuning.training.models import find_base, load_base, precision_of, require_memory_to_load
 from llm_testgen.tuning.training.settings import Precision
+
+# What llama.cpp draws from unless a request says otherwise.
+_TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05
+# Tokens that end a reply wherever they are in a vocabulary, whatever it says itself, as in llama.cpp.
+_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>"),
+    *("<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", "<\uff5cend\u2581of\u2581sentence\uff5c>"),
+    *("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),
+    *("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"),
+)
+_MARGIN = 4  # tokens that are looked at before those that a stop text can have
 
 
 class Turn(BaseModel):
@@ -50,14 +72,20 @@ class Request(BaseModel):
     messages: tuple[Turn, ...] = Field(min_length=1)
     max_tokens: int = Field(default=512, ge=1, le=65_536)
     temperature: float = Field(default=0.0, ge=0, le=2)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     stop: tuple[str, ...] | str | None = None
     ignore_eos: bool = False
 
     @property
     def stops(self) -> tuple[str, ...]:
         """Texts at which the reply ends."""
-        return (self.stop,) if isinstance(self.stop, str) else self.stop or ()
+        given = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
+        return tuple(filter(None, given))
+
+    @property
+    def begun(self) -> str:
+        """What the reply begins with; may be empty."""
+        return self.messages[-1].content if self.messages[-1].role == "assistant" else ""
 
 
 class RefusedError(Exception):
@@ -69,7 +97,7 @@ class Answer:
     """A reply.
 
     Attributes:
-        text: Without what ended it.
+        text: With what it was begun with, and without what ended it.
         truncated: Whether it reached its limit.
         tokens_in: Of the prompt.
         tokens_out: Of the reply, what ended it included.
@@ -103,13 +131,17 @@ def load(weights: Path, mixture: Path, threads: int, precision: Precision | None
         precision: Of the weights; None for what this machine is faster with.
 
     Raises:
-        UsageError: One of them cannot be read, or they do not belong together.
+        UsageError: One of them cannot be read, they do not belong together, or there is not enough memory.
     """
     torch.set_num_threads(threads)
     base = find_base(str(weights))
-    model = load_base(base, precision or precision_of(Precision.AUTO))
+    chosen = precision or precision_of(Precision.AUTO)
+    require_memory_to_load(base, chosen)
+    model = load_base(base, chosen)
     # The file may lie elsewhere here than where the mixture was trained; its shapes are checked in any case.
     from_pretrained(model, mixture, any_base=True)
+    # Transformers would fill up ours with the model's own, such as a penalty for repeating, that llama.cpp has not.
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call,unused-ignore]
     model = model.to("cuda" if has_gpu() else "cpu")  # type: ignore[arg-type,unused-ignore]  # as torch has it
     return Served(model.eval(), base.tokenizer)
 
@@ -126,8 +158,12 @@ class Chat:
     served: Served
     context_tokens: int
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request, wanted: Callable[[], bool] = lambda: True) -> Answer:
         """Draw a reply.
+
+        Args:
+            request: What is asked.
+            wanted: Whether someone still waits for the reply; asked at each token, and drawing ends once it is not so.
 
         Raises:
             RefusedError: The prompt does not fit, or the model's chat template does not take the chat.
@@ -138,86 +174,122 @@ class Chat:
         if room < 1:
             msg = f"the prompt has {len(ids):,} tokens, more than the context of {self.context_tokens:,} has room for"
             raise RefusedError(msg)
-        most = min(request.max_tokens, room)
         if request.seed is not None:
             torch.manual_seed(request.seed)  # type: ignore[no-untyped-call,unused-ignore]
-        clock = _Clock()
+        watch = _Watch(tokenizer, len(ids), request.stops, wanted)
         inputs = torch.tensor([ids], device=model.device)
-        stops = request.stops
         with torch.inference_mode():
             output: Any = model.generate(  # type: ignore[operator,unused-ignore]  # a mixin's
                 inputs,
                 attention_mask=torch.ones_like(inputs),
-                generation_config=_how(request, tokenizer, most),
-                stopping_criteria=StoppingCriteriaList([clock]),
-                tokenizer=tokenizer if stops else None,
+                generation_config=_how(request, tokenizer, min(request.max_tokens, room)),
+                logits_processor=_drawing(request.temperature),
+                stopping_criteria=StoppingCriteriaList([watch]),
             )
         drawn = output[0].tolist()[len(ids) :]
-        ends = _ends(tokenizer)
-        ended = bool(drawn) and drawn[-1] in ends and not request.ignore_eos
-        text = str(tokenizer.decode(drawn[:-1] if ended else drawn, skip_special_tokens=True))
-        cut = min((text.find(stop) for stop in stops if stop in text), default=None)
+        ended = bool(drawn) and drawn[-1] in _ends(tokenizer) and not request.ignore_eos
+        text = _text(tokenizer, drawn[:-1] if ended else drawn)
+        cut = min((text.find(stop) for stop in request.stops if stop in text), default=None)
         return Answer(
-            text=text if cut is None else text[:cut],
+            # The beginning comes first, as llama.cpp sends it: else a client cannot tell that it was continued.
+            text=request.begun + text[:cut],
             truncated=not ended and cut is None,
             tokens_in=len(ids),
             tokens_out=len(drawn),
-            reading=clock.first - clock.started,
-            writing=clock.last - clock.first,
+            reading=watch.first - watch.started,
+            writing=watch.last - watch.first,
         )
 
     def _ids(self, request: Request) -> list[int]:
+        """The prompt's tokens.
+
+        Templates may write an answer that is there otherwise than one that is asked for, and so what it begins with is
+        put behind the latter, as in training.
+        """
         turns = [turn.model_dump() for turn in request.messages]
-        begun = turns[-1]["role"] == "assistant"
+        if turns[-1]["role"] == "assistant":
+            turns.pop()
         tokenizer = self.served.tokenizer
         try:
-            text = tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=not begun, continue_final_message=begun
-            )
-        except (TemplateError, ValueError, TypeError) as error:
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        # A template may take no chat that is empty, and fails in its own way.
+        except (TemplateError, ValueError, TypeError, LookupError) as error:
             msg = f"the model's chat template does not take the chat: {' '.join(str(error).split())[:200]}"
             raise RefusedError(msg) from error
-        return list(tokenizer(str(text), add_special_tokens=False)["input_ids"])
+        return list(tokenizer(f"{text}{request.begun}", add_special_tokens=False)["input_ids"])
 
 
-class _Clock(StoppingCriteria):
-    """Never stops; notes when tokens came."""
+class _Watch(StoppingCriteria):
+    """Ends a reply at a stop text, and where nobody waits for it any more; notes when tokens came.
 
-    def __init__(self) -> None:
+    Transformers' own criterion for texts looks at the prompt too: a stop text that begins there would end the reply.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, prompt: int, stops: tuple[str, ...], wanted: Callable[[], bool]
+    ) -> None:
         self.started = self.first = self.last = time.monotonic()
+        self._tokenizer, self._prompt, self._stops, self._wanted = tokenizer, prompt, stops, wanted
+        self._most = _MARGIN + max((len(stop.encode()) for stop in stops), default=0)
         self._any = False
 
     def __call__(self, input_ids: torch.LongTensor, _scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:  # noqa: ANN401 - transformers'
         self.last = time.monotonic()
         if not self._any:
             self.first, self._any = self.last, True
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+        ends = self._is_at_stop(input_ids) or not self._wanted()
+        return torch.full((input_ids.shape[0],), ends, dtype=torch.bool, device=input_ids.device)  # type: ignore[return-value]
+
+    def _is_at_stop(self, input_ids: torch.LongTensor) -> bool:
+        if not self._stops:
+            return False
+        last = _text(self._tokenizer, input_ids[0, self._prompt :][-self._most :].tolist())
+        return any(stop in last for stop in self._stops)
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
+    """What tokens say, every space as it is: some tokenizers would tidy them up."""
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _drawing(temperature: float) -> LogitsProcessorList:
+    """What is left to draw from, in llama.cpp's order: the temperature comes last, and widens no choice."""
+    if not temperature:
+        return LogitsProcessorList()
+    return LogitsProcessorList(
+        [
+            TopKLogitsWarper(_TOP_K),
+            TopPLogitsWarper(_TOP_P),
+            MinPLogitsWarper(_MIN_P),
+            TemperatureLogitsWarper(temperature),
+        ]
+    )
 
 
 def _how(request: Request, tokenizer: PreTrainedTokenizerBase, most: int) -> GenerationConfig:
-    """How a reply is drawn: nothing of the model's own settings, such as a penalty for repeating, as elsewhere."""
+    """How a reply is drawn, but for what `_drawing` says."""
     ends = sorted(_ends(tokenizer))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (ends or [0])[0]
-    drawn: dict[str, Any] = {"do_sample": False}
-    if request.temperature:
-        drawn = {"do_sample": True, "temperature": request.temperature, "top_k": 0, "top_p": 1.0}
+    # Else transformers has a top-k of its own.
+    drawn = {"temperature": 1.0, "top_k": 0, "top_p": 1.0} if request.temperature else {}
     least = {"min_new_tokens": most} if request.ignore_eos else {}
     # The class has no types.
     return GenerationConfig(  # type: ignore[no-untyped-call,unused-ignore]
         max_new_tokens=most,
         eos_token_id=ends or None,
         pad_token_id=pad,
-        stop_strings=list(request.stops) or None,
+        do_sample=bool(request.temperature),
         **drawn,
         **least,
     )
 
 
 def _ends(tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """Tokens that end a reply: the tokenizer's own, and the one that ends a turn in its chat template."""
+    """Tokens that end a reply: the tokenizer's own, and those that do so by their names."""
     found = {tokenizer.eos_token_id}
-    for name in ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end|>"):
+    for name in _ENDS:
         number = tokenizer.convert_tokens_to_ids(name)
-        if isinstance(number, int) and number != tokenizer.unk_token_id:
+        # For a name that is not there some tokenizers give the token that stands for all unknown ones.
+        if isinstance(number, int) and tokenizer.convert_ids_to_tokens(number) == name:
             found.add(number)
     return {number for number in found if isinstance(number, int)}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
@@ -15,14 +17,16 @@ from llm_testgen.tuning.serving.chat import Answer, RefusedError, Request
 
 _PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 _MOST_BYTES = 16 * 1024 * 1024
+_MOST_DIGITS = 10
+_MOST_WORDS = 300
 _LEAST_SECONDS = 1e-6
 
 
 class Answering(Protocol):
     """What answers requests, one at a time."""
 
-    def answer(self, request: Request) -> Answer:
-        """Draw a reply."""
+    def answer(self, request: Request, wanted: Callable[[], bool]) -> Answer:
+        """Draw a reply, as long as it is wanted."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -67,33 +71,52 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             with self.server.turn:
-                answer = self.server.chat.answer(request)
+                # Whoever gave up while others had their turn is not answered.
+                answer = self.server.chat.answer(request, self._is_wanted) if self._is_wanted() else None
         except RefusedError as error:
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             return
-        self._send(HTTPStatus.OK, _completion(answer))
+        except (RuntimeError, ValueError, LookupError, MemoryError) as error:
+            # Memory that does not suffice, above all; the next request may need less.
+            reason = " ".join(str(error).split())[:_MOST_WORDS] or type(error).__name__
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"no reply could be drawn: {reason}")
+            return
+        if answer is not None:
+            self._send(HTTPStatus.OK, _completion(answer))
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the last line of the log is to say why the server ended."""
 
     def _body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _MOST_BYTES:
+        if not length.isdecimal() or len(length) > _MOST_DIGITS or int(length) > _MOST_BYTES:
             self.close_connection = True
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has a length, of {_MOST_BYTES:,} bytes at most")
             return None
         return self.rfile.read(int(length))
+
+    def _is_wanted(self) -> bool:
+        """Whether who asked still waits: a connection that was closed gives the end of its data at once."""
+        try:
+            return bool(self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         self._send(status, {"error": {"message": message, "code": int(status)}})
 
     def _send(self, status: HTTPStatus, content: object) -> None:
         data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+        except ConnectionError:
+            self.close_connection = True  # who asked is gone; that is no fault that the log should end with
 
 
 def _completion(answer: Answer) -> object:

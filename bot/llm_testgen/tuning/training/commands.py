@@ -219,9 +219,8 @@ def merge(*, adapter: Path, out: Path, base: str | None, gguf: Path | None, kind
     running.quieten()
     model = merging.base_of(adapter, base and file_of(base, console))
     merging.require_new(out)
-    if gguf is not None and gguf.exists():
-        msg = f"{gguf} is there already: pass another --gguf"
-        raise UsageError(msg)
+    if gguf is not None:
+        _require_new_file(gguf, out)
     with console.status(f"merging {adapter} into {model}"):
         merging.merge(adapter, model, out)
     console.print(f"{out}: {model} with the adapter of {adapter}", highlight=False, markup=False, soft_wrap=True)
@@ -229,6 +228,21 @@ def merge(*, adapter: Path, out: Path, base: str | None, gguf: Path | None, kind
         # A GGUF file's own tokenizer is copied as it is.
         tokenizer = Path(model) if Path(model).is_file() else None
         run_export(ExportOptions(str(out), gguf, kind, tokenizer), console)
+
+
+def _require_new_file(gguf: Path, out: Path) -> None:
+    """See that a file can be made once all else has been done.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    folder = gguf.absolute().parent
+    if gguf.exists():
+        msg = f"{gguf} is there already: pass another --gguf"
+        raise UsageError(msg)
+    if not folder.is_dir() and folder != out.absolute():
+        msg = f"the folder {folder} is not there: make it, or pass another --gguf"
+        raise UsageError(msg)
 
 
 def run_training(request: Request, console: Console) -> RunCard | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 
@@ -73,9 +74,10 @@ def merge(adapter: Path, base: str, out: Path) -> None:
         out: The folder of the new model.
 
     Raises:
-        UsageError: The adapter is for another model, or the folder cannot be written.
+        UsageError: The adapter is for another model, there is not enough memory, or the folder cannot be written.
     """
     found = models.find_base(base)
+    models.require_memory_to_load(found, Precision.FLOAT32)
     model = models.load_base(found, Precision.FLOAT32)
     try:
         with warnings.catch_warnings():
@@ -89,13 +91,19 @@ def merge(adapter: Path, base: str, out: Path) -> None:
         reason = " ".join(str(error).split())[:300]
         msg = f"the adapter in {adapter} does not fit {base} ({reason}): pass --base the model that it was trained for"
         raise UsageError(msg) from error
+    # A new folder is whole or not there, and what is not there is no hindrance to the next try.
+    part = out if out.exists() else out.with_name(f"{out.name}.part")
     try:
-        merged.save_pretrained(str(out))
-        load_tokenizer(found.name).save_pretrained(str(out))
+        merged.save_pretrained(str(part))
+        load_tokenizer(found.name).save_pretrained(str(part))
+        part.replace(out)
     except (OSError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         msg = f"{out} cannot be written to ({reason}): pass --out on a disk with room"
         raise UsageError(msg) from error
+    finally:
+        if part != out:
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _require_all(adapter: Path, adapted: PeftModel) -> None:

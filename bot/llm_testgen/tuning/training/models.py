@@ -16,7 +16,14 @@ from transformers.pytorch_utils import Conv1D
 
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.lengths import load_tokenizer
-from llm_testgen.tuning.memory import ModelSize, Training, available_memory, quantised_loading, require_memory
+from llm_testgen.tuning.memory import (
+    ModelSize,
+    Training,
+    available_memory,
+    quantised_loading,
+    require_memory,
+    require_weights,
+)
 from llm_testgen.tuning.quantising.checkpoint import load_config
 from llm_testgen.tuning.training.devices import has_gpu
 from llm_testgen.tuning.training.rendering import require_template
@@ -44,12 +51,14 @@ class Base:
         config: As transformers has it.
         tokenizer: Its own.
         layers: Features in and out of its linear layers but the head, by name.
+        parameters: How many numbers its weights are.
     """
 
     name: str
     config: Any
     tokenizer: PreTrainedTokenizerBase
     layers: dict[str, tuple[int, int]]
+    parameters: int
 
 
 def find_base(model: str) -> Base:
@@ -72,7 +81,7 @@ def find_base(model: str) -> Base:
     except (ValueError, AttributeError, ImportError) as error:
         msg = f"{model} is no causal language model that transformers can train ({_words(error)}): name another one"
         raise UsageError(msg) from error
-    return Base(name, config, tokenizer, _linear_layers(made))
+    return Base(name, config, tokenizer, _linear_layers(made), sum(one.numel() for one in made.parameters()))
 
 
 def targets_of(base: Base, settings: Settings) -> tuple[str, ...]:
@@ -152,6 +161,15 @@ def require_room(base: Base, settings: Settings, precision: Precision, trained: 
     )
     device = f"cuda:{torch.cuda.current_device()}" if gpu else "cpu"
     return str(require_memory(ModelSize.of(base.config), training, available_memory(device), gpu=gpu))
+
+
+def require_memory_to_load(base: Base, precision: Precision) -> None:
+    """See that a model's weights alone fit into this machine's memory, where they are loaded first.
+
+    Raises:
+        UsageError: They do not.
+    """
+    require_weights(base.parameters, _BITS[precision], available_memory())
 
 
 def load_base(base: Base, precision: Precision, load_bits: int = _WHOLE) -> PreTrainedModel:
