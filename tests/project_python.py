@@ -24,6 +24,7 @@ def project_python() -> str:
     pytest, and each execution of a candidate that starts from nothing would load them.
     """
     home = Path(tempfile.mkdtemp(prefix="llm-testgen-python-"))
+    home.chmod(0o755)  # the sandbox runs it as another user
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
     python = home / "bin" / "python"

@@ -38,7 +38,7 @@ from llm_testgen.stages.screen import screen
 
 pytestmark = pytest.mark.skipif(not kernel.IS_LINUX, reason="the sandbox needs Linux")
 
-PYTHON = Path(project_python())
+PYTHON = Path(sys.executable)
 SOURCE = "import math\n\n\ndef area(r):\n    if r < 0:\n        raise ValueError(r)\n    return math.pi * r * r\n"
 ENVIRON = {
     "PATH": os.environ["PATH"],
@@ -139,7 +139,7 @@ class Arena:
 
 
 def interpreter() -> Interpreter:
-    return inspect(PYTHON, ENVIRON)
+    return inspect(Path(project_python()), ENVIRON)
 
 
 def best() -> Confinement:
