@@ -111,6 +111,6 @@ def test_an_update_leaves_nothing_that_only_a_search_for_cycles_would_find(index
     gc.disable()
     try:
         index.update(snapshot({"mod.py": TWO}))
-        assert [one for one in gc.get_objects() if isinstance(one, Resolver)] == []
+        assert [one for one in gc.get_objects() if type(one) is Resolver] == []
     finally:
         gc.enable()
