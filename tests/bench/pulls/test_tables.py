@@ -86,6 +86,13 @@ def test_the_authors_tests_stand_once_for_all_models_of_the_same_cases_in_whatev
     assert [cells[1] for cells in human_rows(series_of(results, (OURS,), ("m", "n")))] == ["-"]
 
 
+def test_the_authors_tests_count_where_those_of_an_arm_do():
+    found = result(OURS, missing=4)
+    about = found.about.model_copy(update={"changed": 20, "human": 18})
+    (cells,) = human_rows(series_of([found.model_copy(update={"about": about})], (OURS,), ("m",)))
+    assert cells[3:7] == ("3/4", "75", "0", "30.0 → 45.0 (all: 90.0)")
+
+
 def test_the_authors_tests_stand_with_each_model_where_cases_differ():
     results = [result(OURS, model=model) for model in ("m", "n", "o")]
     series = series_of([*results, result(OURS, "b-1.0", model="o")], (OURS,), ("m", "n", "o"))

@@ -22,7 +22,8 @@ files. An arm may spend 800 tokens of replies on each (and 600 on comments where
 - *missing lines*, *fully covered*: the share of all those lines, and of cases of which none is left; with 95 %
   confidence intervals by bootstrap over projects, which are somewhat too narrow where there are only ten or twenty.
 - *the authors' own tests*: the newer release's tests, on the same lines.
-- *diff coverage*: per cent of the changed lines of the whole change, without and with the arm's tests of these methods.
+- *diff coverage*: per cent of the changed lines of the whole change, without and with the arm's tests of these methods;
+  of the authors' tests also with those of everything else that changed.
 - *plain prompt*: the method's code and the wish for pytest tests; its file is kept if all of it passes, or its tests
   are taken one by one. A reply that reaches its 800 tokens ends in mid-test.
 - *CoverUp* is run as it comes, in an environment and a sandbox of its own, on the asked methods alone; tests of the

@@ -127,9 +127,11 @@ def _human_row(results: Sequence[ArmResult], model: str) -> Sequence[str]:
     missing = sum(result.about.missing for result in results)
     covered = sum(result.about.human_missing for result in results)
     whole = sum(result.about.human_missing >= result.about.missing > 0 for result in results)
-    after = sum(result.about.human for result in results)
+    everything = sum(result.about.human for result in results)
     share = f"{100 * covered / missing:.0f}" if missing else _NONE
-    diff = f"{100 * before / changed:.1f} → {100 * after / changed:.1f}" if changed else _NONE
+    # As of an arm, those that cover the chosen methods; what the others add is no arm's to give.
+    parts = [f"{100 * part / changed:.1f}" if changed else _NONE for part in (before, before + covered, everything)]
+    diff = "{} → {} (all: {})".format(*parts)
     left = (_NONE,) * 3
     cases = f"{100 * whole / len(results):.0f}"
     return ("the authors' own tests", model, str(len(results)), f"{covered}/{missing}", share, cases, diff, *left)
