@@ -41,7 +41,8 @@ RESULTS = "results.jsonl"
 REPLIES = "replies.jsonl"
 EXCHANGES = "exchanges.jsonl"
 SERVING = "serving.jsonl"
-_PEER_SECONDS = 1800.0
+# CoverUp runs each test of a project in a process of its own, and some projects have seven thousand.
+_PEER_SECONDS = 5400.0
 
 
 @dataclass(frozen=True, slots=True)
