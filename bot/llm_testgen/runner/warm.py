@@ -33,6 +33,11 @@ class WarmRunner:
         self._pool = Pool(cold, workers or cores())
         self._is_warm = True
 
+    @property
+    def concession(self) -> tuple[str, ...]:
+        """What pytest is told to do without here, as arguments; known once it is prepared."""
+        return self._cold.concession
+
     async def prepare(self) -> Preparation:
         """Prepare as the cold runner does, and find out whether a warm one gives the same results here."""
         ready = await self._cold.prepare()

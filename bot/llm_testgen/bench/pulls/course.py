@@ -273,7 +273,7 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
         return f"{arm.label} is not there"
     if tools.live is not None:
         await tools.live(name)
-    given = peer_case(case.name, ground, ground.project, tools.machines[case.environment].interpreter)
+    given = peer_case(case.name, ground, tools.machines[case.environment].interpreter)
     found = await try_peer(arm, name, given, ground, tools.peers, scene.store)
     if found.unrecorded and tools.peers.service is None:
         return _UNRECORDED

@@ -18,7 +18,6 @@ from llm_testgen.bench.pulls.arms import Arm
 from llm_testgen.edges.completions import CompletionsServer
 from llm_testgen.edges.models import Service
 from llm_testgen.records import LinesByPath, Outcome
-from llm_testgen.runner.base import Project
 from llm_testgen.runner.interpreter import Interpreter
 from llm_testgen.stages.select import select
 
@@ -64,15 +63,15 @@ class PeerResult:
     seconds: float
 
 
-def peer_case(name: str, ground: Ground, project: Project, interpreter: Interpreter) -> PeerCase:
-    """A case as other generators get it.
+def peer_case(name: str, ground: Ground, interpreter: Interpreter) -> PeerCase:
+    """A case as other generators get it; what our own runs of pytest have to do without, theirs do without, too.
 
     Args:
         name: Of the case.
         ground: It, made ready.
-        project: Its tree at head.
         interpreter: Runs its tests.
     """
+    project = ground.project
     present = {file.path for file in project.snapshot.files}
     found = {target.path: ground.knowledge.surroundings(target).test_path for target in ground.targets}
     return PeerCase(
@@ -83,7 +82,7 @@ def peer_case(name: str, ground: Ground, project: Project, interpreter: Interpre
         source_roots=project.source_roots,
         python=interpreter.path,
         test_files={path: test for path, test in found.items() if test in present},
-        pytest_arguments=_PYTEST,
+        pytest_arguments=(*_PYTEST, *ground.runner.concession),
     )
 
 
