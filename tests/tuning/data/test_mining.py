@@ -20,7 +20,7 @@ from llm_testgen.errors import UsageError
 from llm_testgen.recipe import DEFAULT_RECIPE
 from llm_testgen.stages.prompt import default_templates
 from llm_testgen.tuning.cli import tune
-from llm_testgen.tuning.data import mine_run
+from llm_testgen.tuning.data import project_run
 from llm_testgen.tuning.data.commands import mine as mine_command
 from llm_testgen.tuning.data.examples import read_examples
 from llm_testgen.tuning.data.mine_run import MineOptions, run_mine
@@ -254,7 +254,7 @@ def test_what_was_mined_is_not_mined_again(mined, monkeypatch):
     def refuse(*_given):
         pytest.fail("it was mined again")
 
-    monkeypatch.setattr(mine_run, "open_mine", refuse)
+    monkeypatch.setattr(project_run, "open_mine", refuse)
     assert asyncio.run(run_mine(options, os.environ, Console(quiet=True))) == (report,)
 
 

@@ -7,10 +7,9 @@ method is then asked about as if it had just been changed, and the tests that ar
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from llm_testgen.chain import Chain
@@ -39,6 +38,7 @@ from llm_testgen.tuning.data.examples import About, Example, Origin, make_exampl
 from llm_testgen.tuning.data.ground import MineGround
 from llm_testgen.tuning.data.pairing import Pair, Ran, Reach, all_pairs, body_lines, lines_for, match, names_target
 from llm_testgen.tuning.data.plain import LONGEST_LINE, PlainTest, plain_tests
+from llm_testgen.tuning.data.project_run import Made, Steps, Tell
 from llm_testgen.tuning.data.similarity import containment
 from llm_testgen.tuning.data.suite import UnfitError
 
@@ -46,8 +46,6 @@ _LEAK = 0.5
 _RUNS_OF_A_METHOD = 10  # about, to tell how far it is
 _LONGEST_TEST = 360  # characters: a reply has room for 80 tokens a test, and some more
 _NO_REPAIRS = Generation(repeats=1, repairs=0, repairing=frozenset(), mutants=4)
-
-Tell = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +63,7 @@ class Wanted:
     examples: int = 2
 
 
-@dataclass(slots=True)
-class Mined:
-    """What a project gave.
-
-    Attributes:
-        examples: The examples, by method.
-        counts: What was looked at and what was left out, by reason.
-    """
-
-    examples: list[Example] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-
-async def mine(ground: MineGround, wanted: Wanted, tell: Tell) -> Mined:
+async def mine(ground: MineGround, wanted: Wanted, tell: Tell) -> Made:
     """The examples of a project.
 
     Args:
@@ -86,10 +71,10 @@ async def mine(ground: MineGround, wanted: Wanted, tell: Tell) -> Mined:
         wanted: What is made of each method.
         tell: Called with the per cent that are done.
     """
-    mined = Mined()
+    mined = Made()
     plain = list(_plain(ground, mined.counts))
     asked = [target for target in ground.targets if body_lines(target)]
-    steps = _Steps(len(plain) + _RUNS_OF_A_METHOD * len(asked), tell)
+    steps = Steps(len(plain) + _RUNS_OF_A_METHOD * len(asked), tell)
     ran = await _run_all(plain, ground, mined.counts, steps)
     pairs = all_pairs(asked, ran)
     mined.counts["methods"] = len(asked)
@@ -99,20 +84,6 @@ async def mine(ground: MineGround, wanted: Wanted, tell: Tell) -> Mined:
         finally:
             steps.step(_RUNS_OF_A_METHOD)
     return mined
-
-
-class _Steps:
-    """Counts what is done, and tells each new percentage."""
-
-    def __init__(self, total: int, tell: Tell) -> None:
-        self._done, self._total, self._tell, self._told = 0, total, tell, 0
-
-    def step(self, count: int = 1) -> None:
-        self._done += count
-        percent = 100 * self._done // self._total
-        if percent > self._told:
-            self._told = percent
-            self._tell(percent)
 
 
 def _plain(ground: MineGround, counts: Counter[str]) -> Iterator[PlainTest]:
@@ -136,7 +107,7 @@ def _plain(ground: MineGround, counts: Counter[str]) -> Iterator[PlainTest]:
 
 
 async def _run_all(
-    plain: Sequence[PlainTest], ground: MineGround, counts: Counter[str], steps: _Steps
+    plain: Sequence[PlainTest], ground: MineGround, counts: Counter[str], steps: Steps
 ) -> tuple[Ran, ...]:
     """The plain tests that pass, with what they execute; a few at a time, as the runner has room."""
     counts["plain tests"] = len(plain)
@@ -175,7 +146,7 @@ async def _run_by_import(ground: MineGround) -> LinesByPath:
 class _Method:
     """One method while examples are made of it."""
 
-    def __init__(self, ground: MineGround, wanted: Wanted, target: ChangedMethod, mined: Mined) -> None:
+    def __init__(self, ground: MineGround, wanted: Wanted, target: ChangedMethod, mined: Made) -> None:
         self._ground = ground
         self._wanted = wanted
         self._target = target
@@ -282,8 +253,3 @@ def _without_leaks(around: Surroundings, answers: Sequence[PlainTest]) -> tuple[
         for test in around.tests
         if test.id not in own and all(containment(body, test.source) < _LEAK for body in bodies)
     )
-
-
-def timed(started: float) -> float:
-    """Seconds since then, by the monotonic clock."""
-    return round(time.monotonic() - started, 1)

@@ -19,8 +19,8 @@ from llm_testgen.tuning.data.ground import Source, describe_checkout
 from llm_testgen.tuning.data.instructions import as_examples, load_instructions
 from llm_testgen.tuning.data.joining import Joined, Limits, join
 from llm_testgen.tuning.data.lengths import characters, tokens_by
-from llm_testgen.tuning.data.mining import timed
 from llm_testgen.tuning.data.pool import PartReport, Pool, part_name
+from llm_testgen.tuning.data.project_run import timed
 from llm_testgen.tuning.data.releases import normalised, refuse_held_out
 from llm_testgen.tuning.data.sessions import read_session, session_examples
 
