@@ -58,6 +58,7 @@ class Exchange:
     Attributes:
         target: Id of the changed method.
         attempt: Which prompt about it.
+        model: Who was asked.
         messages: The chat, without the prefill.
         prefill: What the reply was begun with.
         reply: The whole reply.
@@ -65,6 +66,7 @@ class Exchange:
 
     target: str
     attempt: int
+    model: str
     messages: tuple[Message, ...]
     prefill: str
     reply: str
@@ -143,11 +145,11 @@ class Session:
         """All exchanges, in the order in which they were made."""
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT target, attempt, messages, prefill, reply FROM exchange ORDER BY asked_at, rowid"
+                "SELECT target, attempt, model, messages, prefill, reply FROM exchange ORDER BY asked_at, rowid"
             ).fetchall()
         return tuple(
-            Exchange(target, attempt, tuple(Message(**message) for message in json.loads(messages)), prefill, reply)
-            for target, attempt, messages, prefill, reply in rows
+            Exchange(target, attempt, model, tuple(Message(**one) for one in json.loads(messages)), prefill, reply)
+            for target, attempt, model, messages, prefill, reply in rows
         )
 
     def accepted(self) -> tuple[AcceptedTest, ...]:

@@ -21,6 +21,11 @@ _ABOUT = (
 )
 _MADE = {
     Origin.SESSION: "Tests of our own sessions that every filter accepted, with the prompts that they answer.",
+    Origin.SAMPLED: (
+        "Tests that a model wrote ({authors}). It was asked about methods of released projects as if they were new, or "
+        "as if a part of them had just been changed, with their own tests kept out of the prompt; what every filter "
+        "accepted is the answer."
+    ),
     Origin.MINED: (
         "Tests of released projects. Each was made a plain function and run by itself under coverage, so that it is "
         "known which lines it executes; a method was then asked about as if these lines had just been changed, with "
@@ -50,7 +55,7 @@ def card(joined: Joined, parts: Sequence[PartReport], limits: Limits, what: Held
         _table("Origins", "origin", Counter(str(one.meta.origin) for one in examples)),
         _table("Projects", "project", Counter(_release(one) for one in examples)),
         _table("Licences", "licence", Counter(one.meta.licence for one in examples)),
-        _how(parts, limits, what, measured),
+        _how(parts, examples, limits, what, measured),
         _table("Left out when it was joined", "reason", joined.left_out),
         *_mined(parts),
     ]
@@ -86,9 +91,10 @@ def _front_matter(examples: Sequence[Example]) -> str:
     return "\n".join(lines)
 
 
-def _how(parts: Iterable[PartReport], limits: Limits, what: HeldOut, measured: str) -> str:
+def _how(parts: Iterable[PartReport], examples: Sequence[Example], limits: Limits, what: HeldOut, measured: str) -> str:
     origins = {part.origin for part in parts if part.examples}
-    made = [f"- **{origin}**: {text}" for origin, text in _MADE.items() if origin in origins]
+    authors = _listed(sorted({one.meta.author for one in examples if one.meta.origin is Origin.SAMPLED}))
+    made = [f"- **{origin}**: {text.format(authors=authors)}" for origin, text in _MADE.items() if origin in origins]
     missing = sorted(what.projects - what.compared)
     compared = f"compared with the sources of {_listed(sorted(what.compared)) or 'none of them, as none was there'}"
     if missing and what.compared:

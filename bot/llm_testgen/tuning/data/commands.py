@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -19,6 +21,7 @@ from llm_testgen.tuning.data.joining import Limits
 from llm_testgen.tuning.data.mine_run import MineOptions, run_mine
 from llm_testgen.tuning.data.parts import JoinOptions, run_instructions, run_join, run_sessions
 from llm_testgen.tuning.data.pool import PartReport, total
+from llm_testgen.tuning.data.sample_run import SampleOptions, run_sample
 
 _FOLDER = Path("tuning-data")
 _MOST_CHARACTERS = 8_192
@@ -48,102 +51,108 @@ def data() -> None:
     """
 
 
-def _mine_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(
-        (
-            click.option(
-                "--release",
-                "releases",
-                multiple=True,
-                metavar="NAME==VERSION",
-                help="A release to mine; again for more. The default is all that come along.",
-            ),
-            click.option(
-                "--project",
-                "projects",
-                multiple=True,
-                metavar="DIR",
-                type=click.Path(path_type=Path, exists=True, file_okay=False),
-                help="A checkout to mine, as it is committed; again for more.",
-            ),
-            click.option("--python", metavar="PATH", help="Interpreter that has what their tests need."),
-            click.option(
-                "--sandbox",
-                type=click.Choice([policy.value for policy in Policy]),
-                default=Policy.AUTO.value,
-                show_default=True,
-                help="The layers that there are, all or none at all, or off.",
-            ),
-            click.option(
-                "--prompts",
-                metavar="PATH",
-                type=click.Path(path_type=Path, exists=True),
-                help="A folder of templates or the file of a recipe, instead of those that come along.",
-            ),
-            click.option(
-                "--tests",
-                type=click.IntRange(1, 12),
-                default=DEFAULT_RECIPE.tests,
-                show_default=True,
-                help="Of one answer at most.",
-            ),
-            click.option(
-                "--examples", type=click.IntRange(1, 20), default=2, show_default=True, help="Of one method at most."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-@data.command("mine")
-@_out
-@_work
-@_mine_options
-@click.option("--licence", help="Of the projects, where they do not say it themselves.")
-@click.option("--allow-unknown-licences", is_flag=True, help="Mine projects whose licence is not known, too.")
-@click.pass_context
-def mine(  # noqa: PLR0913 - one parameter for each option
-    ctx: click.Context,
-    *,
-    out: Path,
-    work: Path | None,
-    releases: tuple[str, ...],
-    projects: tuple[Path, ...],
-    python: str | None,
-    sandbox: str,
-    prompts: Path | None,
-    tests: int,
-    examples: int,
-    licence: str | None,
-    allow_unknown_licences: bool,
-) -> None:
-    """Mine released projects for methods and the tests that are about them.
-
-    What is mined once is kept: the same command goes on where it was interrupted.
-    """
-    options = MineOptions(
-        out=out,
-        releases=releases,
-        projects=projects,
-        python=python,
-        work=work,
-        sandbox=Policy(sandbox),
-        prompts=prompts,
-        tests=tests,
-        examples=examples,
-        licence=licence,
-        unknown_licences=allow_unknown_licences,
+def _project_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options of whatever makes parts of projects."""
+    options = (
+        _out,
+        _work,
+        click.option(
+            "--release",
+            "releases",
+            multiple=True,
+            metavar="NAME==VERSION",
+            help="A release to take; again for more. The default is all that come along.",
+        ),
+        click.option(
+            "--project",
+            "projects",
+            multiple=True,
+            metavar="DIR",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            help="A checkout to take, as it is committed; again for more.",
+        ),
+        click.option("--python", metavar="PATH", help="Interpreter that has what their tests need."),
+        click.option(
+            "--sandbox",
+            type=click.Choice([policy.value for policy in Policy]),
+            default=Policy.AUTO.value,
+            show_default=True,
+            help="The layers that there are, all or none at all, or off.",
+        ),
+        click.option("--licence", help="Of the projects, where they do not say it themselves."),
+        click.option("--allow-unknown-licences", is_flag=True, help="Take projects whose licence is not known, too."),
+        click.option(
+            "--prompts",
+            metavar="PATH",
+            type=click.Path(path_type=Path, exists=True),
+            help="A folder of templates or the file of a recipe, instead of those that come along.",
+        ),
     )
+    return reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def _of_projects(values: dict[str, Any]) -> dict[str, Any]:
+    """Options of the command line as `ProjectOptions` has them, and those of a kind of its own."""
+    policy, unknown = Policy(values.pop("sandbox")), values.pop("allow_unknown_licences")
+    return {**values, "sandbox": policy, "unknown_licences": unknown}
+
+
+def _report(ctx: click.Context, run: Callable[[Console], Coroutine[Any, Any, tuple[PartReport, ...]]]) -> None:
+    """Make parts of projects, and tell what became of it."""
     console = Console(emoji=False)
     try:
-        reports = run_interruptibly(run_mine(options, os.environ, console))
+        reports = run_interruptibly(run(console))
     except KeyboardInterrupt:
-        click.echo("what was mined is kept: the same command goes on from there", err=True)
+        click.echo("what is done is kept: the same command goes on from there", err=True)
         raise
     _tell(console, reports)
     if not reports:
         ctx.exit(ProjectError.exit_code)
+
+
+@data.command("mine")
+@_project_options
+@click.option(
+    "--tests",
+    type=click.IntRange(1, 12),
+    default=DEFAULT_RECIPE.tests,
+    show_default=True,
+    help="Of one answer at most.",
+)
+@click.option("--examples", type=click.IntRange(1, 20), default=2, show_default=True, help="Of one method at most.")
+@click.pass_context
+def mine(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - what click gives
+    """Mine released projects for methods and the tests that are about them.
+
+    What is mined once is kept: the same command goes on where it was interrupted.
+    """
+    options = MineOptions(**_of_projects(values))
+    _report(ctx, lambda console: run_mine(options, os.environ, console))
+
+
+@data.command("sample")
+@_project_options
+@click.option("--model", metavar="NAME", help="Who writes: an embedded model, a GGUF file, or a name at the endpoint.")
+@click.option(
+    "--adapter",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="What was tuned, put on the model.",
+)
+@click.option("--endpoint", metavar="URL", help="OpenAI-compatible server that has the model.")
+@click.option("--temperature", type=click.FloatRange(0, 2), default=0.8, show_default=True, help="Of the model.")
+@click.option("--methods", type=click.IntRange(1), default=20, show_default=True, help="Of one project at most.")
+@click.option("--samples", type=click.IntRange(1, 99), default=1, show_default=True, help="Replies about each method.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of methods, and of the replies.")
+@click.pass_context
+def sample(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - what click gives
+    """Have a model write tests for released projects, and keep those that every filter accepts.
+
+    A larger model so teaches a smaller one; or a model itself, with what it gets right some of the time. Every reply is
+    kept: the same command goes on where it was interrupted.
+    """
+    options = SampleOptions(**_of_projects(values))
+    _report(ctx, lambda console: run_sample(options, os.environ, console))
 
 
 @data.command("sessions")

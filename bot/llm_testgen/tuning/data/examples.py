@@ -25,6 +25,7 @@ class Origin(StrEnum):
     """Where an example comes from."""
 
     MINED = "mined"
+    SAMPLED = "sampled"
     SESSION = "session"
     INSTRUCTIONS = "instructions"
 
@@ -50,6 +51,7 @@ class About(_Record):
         licence: SPDX expression, or as the project words it; ``unknown`` where it does not say.
         target: ``path::qualname`` of the method that is tested; empty for an instruction.
         test: ``path::qualname`` of the tests that the answer was made from, separated by spaces; or their names.
+        author: The model that wrote the answer; empty where people did, or where it is not known.
         digest: Of the conversation and its answer.
     """
 
@@ -59,6 +61,7 @@ class About(_Record):
     licence: str
     target: str = ""
     test: str = ""
+    author: str = ""
     digest: str = ""
 
 

@@ -14,7 +14,7 @@ from llm_testgen.errors import ProjectError
 from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.paths import is_imported, is_python, is_test
-from llm_testgen.records import ChangedMethod, Method, MethodKind, Snapshot
+from llm_testgen.records import ChangedMethod, CoverageByPath, Method, MethodKind, Snapshot
 from llm_testgen.runner.base import Limits
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.warm import WarmRunner
@@ -56,6 +56,7 @@ class MineGround:
         tests: Its tests.
         suites: Its test files, by path.
         modules: The names under which its modules are imported, by path.
+        statements: Of its code, none of them executed.
         knowledge: What the index tells.
         runner: Runs tests on it, and measures all of its code.
     """
@@ -65,6 +66,7 @@ class MineGround:
     tests: tuple[Method, ...]
     suites: dict[str, Suite]
     modules: Mapping[str, str]
+    statements: CoverageByPath
     knowledge: ProjectKnowledge
     runner: WarmRunner
 
@@ -105,6 +107,7 @@ async def open_mine(source: Source, machine: Machine) -> AsyncIterator[MineGroun
             tests=tests,
             suites=_suites(snapshot, {test.path for test in tests}),
             modules={path: index.module_name(path) for path in sorted(paths)},
+            statements=ready.statements,
             knowledge=ProjectKnowledge(index, snapshot, None),
             runner=runner,
         )

@@ -12,7 +12,7 @@ from llm_testgen.tuning.data.examples import UNKNOWN, Example, Origin
 from llm_testgen.tuning.data.releases import normalised
 from llm_testgen.tuning.data.similarity import near_duplicates
 
-_PREFERRED = (Origin.SESSION, Origin.MINED, Origin.INSTRUCTIONS)
+_PREFERRED = (Origin.SESSION, Origin.SAMPLED, Origin.MINED, Origin.INSTRUCTIONS)
 _ROOM = 1.5  # how much larger than wanted a part for validation may be, as whole projects go into it
 
 Length = Callable[[Example], int]

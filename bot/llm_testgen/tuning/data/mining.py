@@ -198,7 +198,8 @@ class _Method:
 
     def _prompt(self, chosen: Mapping[Goal, Pair]) -> Prompt:
         """What a model would be asked, if these goals were what nothing reaches yet."""
-        lines = lines_for(self._target, chosen, chosen)
+        executed = (pair.ran.covered.get(self._target.path, frozenset()) for pair in chosen.values())
+        lines = lines_for(self._target, chosen, frozenset[int]().union(*executed))
         recipe = self._wanted.templates.recipe
         tests = [pair.ran.test for pair in chosen.values()]
         around = replace(self._around, tests=_without_leaks(self._around, tests))

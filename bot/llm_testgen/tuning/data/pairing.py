@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from llm_testgen.records import ChangedMethod, Goal, Lines, LinesByPath
@@ -101,9 +101,13 @@ def _pairs_of(target: ChangedMethod, tests: Iterable[Ran]) -> tuple[Pair, ...]:
 
 def names_target(code: str, target: ChangedMethod) -> bool:
     """Whether a test uses the method by its name; a special one by that of its class."""
+    return used_name(target) in _names_in(code)
+
+
+def used_name(target: ChangedMethod) -> str:
+    """The name by which a test uses the method: its own; of a special one that of its class."""
     parts = target.qualname.split(".")
-    name = parts[-2] if parts[-1].startswith("__") and len(parts) > 1 else parts[-1]
-    return name in _names_in(code)
+    return parts[-2] if parts[-1].startswith("__") and len(parts) > 1 else parts[-1]
 
 
 def _may_be_about(ran: Ran, target: ChangedMethod) -> bool:
@@ -168,14 +172,13 @@ def _is_copy(code: str, taken: Iterable[str]) -> bool:
     return any(max(containment(code, other), containment(other, code)) >= _COPY for other in taken)
 
 
-def lines_for(target: ChangedMethod, wanted: Collection[Goal], pairs: Mapping[Goal, Pair]) -> Lines:
+def lines_for(target: ChangedMethod, wanted: Collection[Goal], within: Lines) -> Lines:
     """Lines of a method that are to count as uncovered, so that a prompt asks for these goals and no other.
 
-    They are what the tests execute of it, without the blocks whose goal is none of them: as if other tests had
-    covered those.
+    They are lines of its body ``within`` those, without the blocks whose goal is none of them: as if other tests had
+    covered these blocks.
     """
-    executed = (pair.ran.covered.get(target.path, frozenset()) for pair in pairs.values())
-    lines = body_lines(target) & frozenset[int]().union(*executed)
+    lines = body_lines(target) & within
     lines |= {goal.line for goal in wanted}
     places = {goal.line for goal in wanted}
     while others := [goal for goal in goals(target, lines) if goal.line not in places]:

@@ -249,11 +249,11 @@ class _Parts:
 
     def _key(self, source: Source, machine: Machine) -> str:
         made_with = [__version__, machine.interpreter.version, source.repository.name, source.licence]
-        made_with += [*self._maker.made_with, _head(source.repository), *Example.model_fields]
+        made_with += [*self._maker.made_with, head_of(source.repository), *Example.model_fields]
         return hashlib.sha256("\n".join(made_with).encode()).hexdigest()[:16]
 
 
-def _head(repository: Path) -> str:
+def head_of(repository: Path) -> str:
     """The commit that is looked at."""
     return Repository.open(repository).merge_base("HEAD", "HEAD").head
 

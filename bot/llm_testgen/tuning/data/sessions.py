@@ -12,7 +12,7 @@ from pathlib import Path
 from llm_testgen.edges.session import AcceptedTest, Exchange, Session
 from llm_testgen.errors import UsageError
 from llm_testgen.statements import Piece, bound_names, pieces_of_module
-from llm_testgen.tuning.data.examples import About, Example, Origin, make_example
+from llm_testgen.tuning.data.examples import About, Example, make_example
 from llm_testgen.tuning.data.suite import free_names
 
 _FENCE = "```"
@@ -96,7 +96,7 @@ def _example(exchange: Exchange, kept: Sequence[_Kept], about: About) -> Example
     asked = (*before, replace(last, content=narrowed))
     goals = [listed[number] for number in numbers] if listed else []
     answer = _reply(exchange.prefill, [one.test for one in kept], goals)
-    more = {"target": exchange.target, "test": " ".join(one.test.name for one in kept), "origin": Origin.SESSION}
+    more = {"target": exchange.target, "test": " ".join(one.test.name for one in kept), "author": exchange.model}
     begun = _begun(exchange.prefill, goals)
     return make_example(asked, answer, about.model_copy(update=more), begun) if answer else None
 
