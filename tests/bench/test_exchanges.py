@@ -88,6 +88,12 @@ def said(text, **more):
         ("1 failed in 0.12s", "1 failed in 3.40s"),
         ("\x1b[31mE\x1b[0m", "E"),
         ("pytest-of-me/pytest-3/x", "pytest-of-me/pytest-41/x"),
+        (
+            "/a/b/lib/python3.11/site-packages/_pytest/python.py:4: in x",
+            "../../c/site-packages/_pytest/python.py:4: in x",
+        ),
+        ('File "/usr/lib/python3.11/ast.py:50: in parse', 'File "/opt/py/lib/python3.11/ast.py:52: in parse'),
+        ("<frozen importlib._bootstrap>:690: in _load", "<frozen importlib._bootstrap>:688: in _load"),
     ],
 )
 def test_what_differs_from_run_to_run_does_not_make_another_request(first, second):
@@ -95,6 +101,7 @@ def test_what_differs_from_run_to_run_does_not_make_another_request(first, secon
 
 
 def test_what_was_asked_makes_the_request():
-    known = [said("a"), said("b"), said("a", max_tokens=1), said("a", max_tokens=2), said("a", tools=[{"x": 1}])]
+    known = [said("a"), said("b"), said("/x/site-packages/a.py:1"), said("/x/site-packages/a.py:2")]
+    known += [said("a", max_tokens=1), said("a", max_tokens=2), said("a", tools=[{"x": 1}])]
     assert len(set(known)) == len(known)
     assert request_digest({"a": 1, "b": 2}) == request_digest({"b": 2, "a": 1})

@@ -64,7 +64,7 @@ def test_coverup_is_run_on_the_pieces_that_are_wanted_with_a_checkpoint_of_its_o
         ["--checkpoint", focus[3]],
     ):
         assert options in [real[place : place + 2] for place in range(len(real))]
-    assert "--pytest-args=-p coverup_suite -o filterwarnings=" in real
+    assert f"--pytest-args=-p coverup_suite --measured-by={focus[3]} -o filterwarnings=" in real
     assert {path.name for path in peer.tools()} == {"coverup_focus.py", "coverup_suite.py"}
     assert focus[:3] == [str(PYTHON), "-I", "/copy/bin/coverup_focus.py"]
     assert json.loads(focus[4]) == {"src/pkg/a.py": [2, 3, 5], "src/pkg/sub/b.py": [7]}
@@ -95,6 +95,24 @@ def test_only_tests_of_the_project_are_excused_when_they_fail(file, fails, count
         check=False,
     )
     assert (done.returncode in {1, 2}) == fails, done.stdout
+    assert counted in done.stdout
+
+
+@pytest.mark.parametrize(("measured", "counted"), [(False, "2 passed"), (True, "1 passed")])
+def test_tests_of_the_project_are_run_until_they_are_measured(measured, counted, tmp_path):
+    for name in ("test_old.py", "test_coverup_1.py"):
+        (tmp_path / name).write_text("def test_right():\n    pass\n")
+    if measured:
+        (tmp_path / "checkpoint.json").touch()
+    plugin = ["-p", "coverup_suite", "-p", "no:cacheprovider", "--measured-by=checkpoint.json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugin, "."],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(coverup_suite.__file__).parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert counted in done.stdout
 
 

@@ -18,6 +18,10 @@ RECORDED = files("llm_testgen.bench") / "data" / "peers.jsonl.gz"
 # What an execution of the same test says differently each time, and a prompt may quote: see `request_digest`.
 _VOLATILE = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
+    # Where packages and the standard library are, and at which line of the latter, is up to the machine.
+    (re.compile(r"(?:\.\.)?(?:/[^\s'\":/]+)*/site-packages/"), "/site-packages/"),
+    (re.compile(r"(?:\.\.)?(?:/[^\s'\":/]+)*/lib/python3\.\d+/([^\s:]+):\d+"), r"/lib/python/\1:0"),
+    (re.compile(r"<frozen ([\w.]+)>:\d+"), r"<frozen \1>:0"),
     (re.compile(r"(?:/[^\s'\"/]+)*/llm-testgen-[^/\s'\"]+"), "/copy"),
     (re.compile(r"\btmp(_test_)?[a-z0-9_]{8}\b"), "tmp"),
     (re.compile(r"\bpytest-of-\w+/pytest-\d+"), "pytest"),

@@ -148,6 +148,7 @@ class CoverUp:
     def _sequence(
         self, case: PeerCase, tools: Path, package: str, paths: Sequence[str], checkpoint: str
     ) -> list[Command]:
+        plugin = ("-p", Path(coverup_suite.__file__).stem, f"--measured-by={checkpoint}")
         command = [
             *(str(self.python), "-m", "coverup"),
             *("--tests-dir", case.test_folder or "."),
@@ -155,7 +156,7 @@ class CoverUp:
             *("--model", f"openai/{KNOWN_NAME}"),
             *("--prompt", self.prompt),
             *("--max-concurrency", "1"),
-            f"--pytest-args={' '.join(('-p', Path(coverup_suite.__file__).stem, *case.pytest_arguments))}",
+            f"--pytest-args={' '.join((*plugin, *case.pytest_arguments))}",
             *self.arguments,
         ]
         if not self.focuses:
