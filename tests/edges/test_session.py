@@ -204,6 +204,17 @@ def test_a_file_that_is_no_session_is_refused_and_left_as_it_is(path, content):
     assert path.read_bytes() == content
 
 
+def test_a_session_of_an_earlier_version_is_gone_on_with(path):
+    Session(path).remember("key", reply("text"), SAMPLING)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE exchange DROP COLUMN goals")
+    session = Session(path)
+    (exchange,) = session.exchanges()
+    assert (exchange.reply, exchange.model, exchange.goals) == ("text", reply("text").model, None)
+    session.remember("other", reply("more"), SAMPLING)
+    assert [exchange.goals for exchange in session.exchanges()] == [None, ()]
+
+
 def test_a_file_with_foreign_tables_of_the_same_name_is_refused(path):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE exchange (other TEXT)")

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS exchange (
     model TEXT NOT NULL,
     sampling TEXT NOT NULL,
     messages TEXT NOT NULL,
+    goals TEXT NOT NULL DEFAULT '',
     prefill TEXT NOT NULL,
     reply TEXT NOT NULL,
     truncated INTEGER NOT NULL,
@@ -60,6 +61,7 @@ class Exchange:
         attempt: Which prompt about it.
         model: Who was asked.
         messages: The chat, without the prefill.
+        goals: Lines of the goals that it lists, in their order, and of those beyond; None where that is not known.
         prefill: What the reply was begun with.
         reply: The whole reply.
     """
@@ -68,18 +70,28 @@ class Exchange:
     attempt: int
     model: str
     messages: tuple[Message, ...]
+    goals: tuple[int, ...] | None
     prefill: str
     reply: str
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTest:
-    """A test that was accepted, as a module of its own; target and attempt say which exchange it came from."""
+    """A test that was accepted.
+
+    Attributes:
+        target: Id of the method that it was written for.
+        attempt: Which prompt about it.
+        name: Of the test.
+        code: A module of its own.
+        gained: Lines of the method's file that it was the first to execute.
+    """
 
     target: str
     attempt: int
     name: str
     code: str
+    gained: frozenset[int]
 
 
 class Session:
@@ -94,6 +106,9 @@ class Session:
         self._path = path
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(exchange)")}
+            if "messages" in columns and "goals" not in columns:  # a session of an earlier version
+                connection.execute("ALTER TABLE exchange ADD COLUMN goals TEXT NOT NULL DEFAULT ''")
 
     def recall(self, key: str, prompt: Prompt) -> Reply | None:
         """The reply that was once given to what ``key`` stands for."""
@@ -116,6 +131,7 @@ class Session:
             reply.model,
             json.dumps(dataclasses.asdict(sampling)),
             json.dumps([dataclasses.asdict(message) for message in prompt.messages]),
+            json.dumps([goal.line for goal in prompt.context.goals]),
             prompt.prefill,
             reply.text,
             reply.truncated,
@@ -125,8 +141,8 @@ class Session:
         )
         with self._connection() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO exchange (key, target, attempt, model, sampling, messages, prefill, reply,"
-                " truncated, tokens_in, tokens_out, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO exchange (key, target, attempt, model, sampling, messages, goals, prefill,"
+                " reply, truncated, tokens_in, tokens_out, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
 
@@ -145,20 +161,32 @@ class Session:
         """All exchanges, in the order in which they were made."""
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT target, attempt, model, messages, prefill, reply FROM exchange ORDER BY asked_at, rowid"
+                "SELECT target, attempt, model, messages, goals, prefill, reply FROM exchange ORDER BY asked_at, rowid"
             ).fetchall()
         return tuple(
-            Exchange(target, attempt, model, tuple(Message(**one) for one in json.loads(messages)), prefill, reply)
-            for target, attempt, model, messages, prefill, reply in rows
+            Exchange(
+                target=target,
+                attempt=attempt,
+                model=model,
+                messages=tuple(Message(**message) for message in json.loads(messages)),
+                goals=tuple(json.loads(goals)) if goals else None,
+                prefill=prefill,
+                reply=reply,
+            )
+            for target, attempt, model, messages, goals, prefill, reply in rows
         )
 
     def accepted(self) -> tuple[AcceptedTest, ...]:
         """The tests that were accepted, in the order in which they were recorded."""
         with self._connection() as connection:
             rows = connection.execute(
-                "SELECT target, attempt, name, code FROM verdict WHERE outcome = ? ORDER BY rowid", (Outcome.ACCEPTED,)
+                "SELECT target, attempt, name, code, gained FROM verdict WHERE outcome = ? ORDER BY rowid",
+                (Outcome.ACCEPTED,),
             ).fetchall()
-        return tuple(AcceptedTest(*row) for row in rows)
+        return tuple(
+            AcceptedTest(target, attempt, name, code, frozenset(json.loads(gained).get(target.partition("::")[0], ())))
+            for target, attempt, name, code, gained in rows
+        )
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,7 @@ TESTS = {
     "test_grade_large": '    assert grade(11) == "large"',
     "test_grade_small": '    import math\n    assert grade(math.floor(1.5)) == "small"',
 }
+GOALS = {name: number for number, name in enumerate(TESTS)}
 ABOUT = About(origin=Origin.SESSION, project="pkg", licence="MIT")
 
 
@@ -63,19 +66,27 @@ def session(tmp_path) -> Session:
     return Session(tmp_path / "session.sqlite")
 
 
-def keep(session: Session, prompt: Prompt, text: str, accepted: set[str]) -> None:
-    """What a run keeps of a reply."""
+def keep(  # noqa: PLR0913 - what tests set
+    session: Session,
+    prompt: Prompt,
+    text: str,
+    accepted: set[str],
+    goal_of: Mapping[str, int | None] = GOALS,
+    *,
+    names: ModuleNames = ModuleNames("grade"),  # noqa: B008 - never changed
+) -> None:
+    """What a run keeps of a reply whose tests reach the goals of these numbers, from 0 on."""
     reply = Reply(prompt, text, "scripted", Usage())
     session.remember("key", reply, Sampling(0.0, 0, 100))
-    found = extract(reply, ModuleNames("grade"))
+    found = extract(reply, names)
     assert {candidate.name for candidate in found} == set(TESTS)
-    session.record(
-        "head",
-        [
-            Verdict(candidate, Outcome.ACCEPTED if candidate.name in accepted else Outcome.FAILING)
-            for candidate in found
-        ],
-    )
+    verdicts = []
+    for candidate in found:
+        number = goal_of[candidate.name]
+        lines = frozenset[int]() if number is None else frozenset({prompt.context.goals[number].line})
+        outcome = Outcome.ACCEPTED if candidate.name in accepted else Outcome.FAILING
+        verdicts.append(Verdict(candidate, outcome, gained={prompt.target.path: lines}))
+    session.record("head", verdicts)
 
 
 def test_a_reply_of_which_all_was_accepted_is_the_answer_to_the_prompt_as_it_was_asked(session):
@@ -105,6 +116,34 @@ def test_where_some_were_accepted_the_prompt_asks_for_these_alone(session):
     assert said.partition("Write 2")[0] == prompt.messages[-1].content.partition("Write 3")[0]
 
 
+def test_a_test_stands_below_the_goal_that_it_reaches_or_is_left_out(session):
+    prompt = asked()
+    goal_of = {"test_grade_negative": None, "test_grade_large": 2, "test_grade_small": 1}
+    keep(session, prompt, answered(prompt), set(TESTS), goal_of)
+    (example,), _ = session_examples(session, ABOUT)
+    assert "test_grade_negative" not in example.answer
+    large, small = example.answer.partition("# 1: ")[2].split("\n# 2: ")
+    assert large.startswith("reaches `return 'large'`, ")
+    assert "def test_grade_small" in large
+    assert small.startswith("reaches `return 'small'`, ")
+    assert "def test_grade_large" in small
+
+
+def test_two_tests_that_reach_one_goal_are_one(session):
+    prompt = asked()
+    keep(session, prompt, answered(prompt), set(TESTS), dict.fromkeys(TESTS, 1))
+    (example,), _ = session_examples(session, ABOUT)
+    assert example.meta.test == "test_grade_large"
+
+
+def test_a_session_that_does_not_know_its_goals_gives_nothing(session, tmp_path):
+    prompt = asked()
+    keep(session, prompt, answered(prompt), set(TESTS))
+    with sqlite3.connect(tmp_path / "session.sqlite") as connection:
+        connection.execute("UPDATE exchange SET goals = ''")
+    assert session_examples(session, ABOUT)[0] == []
+
+
 def test_one_test_is_asked_for_in_the_singular(session):
     prompt = asked()
     keep(session, prompt, answered(prompt), {"test_grade_large"})
@@ -130,7 +169,10 @@ def test_a_reply_without_an_accepted_test_is_left_out(session):
     keep(session, prompt, answered(prompt), set())
     assert session_examples(session, ABOUT) == (
         [],
-        {"exchanges": 1, "exchange left out: none of its tests was accepted, or can stand by itself": 1},
+        {
+            "exchanges": 1,
+            "exchange left out: none of its tests was accepted, reaches its goal, and can stand by itself": 1,
+        },
     )
 
 
@@ -156,11 +198,8 @@ def test_a_session_is_found_in_the_folder_of_a_run(tmp_path):
 def test_what_a_test_has_from_the_projects_own_tests_is_not_written_again(session):
     prompt = asked()
     text = answered(prompt).replace("def test_grade_large():", "def test_grade_large(big):").replace("(11)", "(big)")
-    reply = Reply(prompt, text, "scripted", Usage())
-    session.remember("key", reply, Sampling(0.0, 0, 100))
     names = ModuleNames("grade", helpers={"big": "@pytest.fixture\ndef big():\n    return Decimal(11)"})
-    found = extract(reply, names)
-    session.record("head", [Verdict(candidate, Outcome.ACCEPTED) for candidate in found])
+    keep(session, prompt, text, set(TESTS), names=names)
     (example,), _ = session_examples(session, ABOUT)
     assert "def test_grade_large(big):\n    assert grade(big)" in example.answer
     assert "fixture" not in example.answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _DEFINITION = re.compile(r"^(?:async )?def (?P<name>test\w*)\(", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An accepted test, and the number of the goal that it was written for; 0 where there is none."""
+    """An accepted test, and the number of the goal that it reaches; 0 where the prompt lists none."""
 
     test: AcceptedTest
     number: int
@@ -62,7 +62,7 @@ def session_examples(session: Session, about: About) -> tuple[list[Example], Cou
         known = by_target.get((exchange.target, exchange.attempt), [])
         kept = _kept(exchange, known)
         if not kept:
-            counts["exchange left out: none of its tests was accepted, or can stand by itself"] += 1
+            counts["exchange left out: none of its tests was accepted, reaches its goal, and can stand by itself"] += 1
             continue
         made = _example(exchange, kept, about)
         if made is None:
@@ -75,13 +75,37 @@ def session_examples(session: Session, about: About) -> tuple[list[Example], Cou
 def _kept(exchange: Exchange, known: Sequence[AcceptedTest]) -> list[_Kept]:
     """The accepted tests of a reply that need nothing else of it, each once, in the order of their goals."""
     accepted = {test.name: test for test in known}
-    kept: dict[str, _Kept] = {}
+    written: dict[str, _Kept] = {}
     for match in _DEFINITION.finditer(exchange.reply):
         test = accepted.get(match["name"])
         if test is not None and not _has_helpers(test, exchange.reply):
             before = list(_HEADING.finditer(exchange.reply, 0, match.start()))
-            kept[test.name] = _Kept(test, int(before[-1]["number"]) if before else 0)
-    return sorted(kept.values(), key=lambda one: one.number)
+            written[test.name] = _Kept(test, int(before[-1]["number"]) if before else 0)
+    if _HEADING.search(exchange.messages[-1].content):
+        return sorted(_by_goal(list(written.values()), exchange.goals or ()), key=lambda one: one.number)
+    return list(written.values())
+
+
+def _by_goal(written: Sequence[_Kept], lines: Sequence[int]) -> Iterator[_Kept]:
+    """Tests with the goals that they reach: those that they were written for, or else others that no test reaches.
+
+    Args:
+        written: Tests with the numbers of the goals that they were written for.
+        lines: Of the goals, the first of which has the number 1.
+    """
+    reached = {
+        one.test.name: [number for number, line in enumerate(lines, 1) if line in one.test.gained] for one in written
+    }
+    taken: set[int] = set()
+    for one in written:
+        if one.number in reached[one.test.name] and one.number not in taken:
+            taken.add(one.number)
+            yield one
+    for one in written:
+        left = [number for number in reached[one.test.name] if number not in taken]
+        if one.number not in reached[one.test.name] and left:
+            taken.add(left[0])
+            yield replace(one, number=left[0])
 
 
 def _example(exchange: Exchange, kept: Sequence[_Kept], about: About) -> Example | None:
