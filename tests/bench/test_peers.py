@@ -54,7 +54,8 @@ def test_coverup_is_run_on_the_pieces_that_are_wanted_with_a_checkpoint_of_its_o
     ((dry, focus, real),) = peer.sequences(case(*targets, pytest_arguments=("-o", "filterwarnings=")), TOOLS)
     assert dry[:3] == [str(PYTHON), "-m", "coverup"]
     assert dry[-2:] == real[-2:] == ["src/pkg/a.py", "src/pkg/sub/b.py"]
-    assert [argument for argument in dry if argument != "--dry-run"] == real
+    assert [argument for argument in dry if argument not in {"--dry-run", "--no-isolate-tests"}] == real
+    assert "--no-isolate-tests" in dry
     for options in (
         ["--tests-dir", "tests"],
         ["--package-dir", "src/pkg"],

@@ -3,9 +3,9 @@
 CoverUp stops when the suite that it is to extend has a failing test, and a real change has such tests whenever it
 changes what the older ones expect. The candidates that CoverUp tries keep their verdicts.
 
-It runs the whole suite, each test in a process of its own, once to see what is covered, which it writes into its
-checkpoint, and again at its end, which it only prints: nothing that it makes depends on that. So the project's own
-tests are left out where the checkpoint is there, which takes a third of the time.
+It runs the whole suite once to see what is covered, which it writes into its checkpoint, and again at its end, which
+it only prints: nothing that it makes depends on that. So the project's own tests are left out where the checkpoint is
+there, which takes a third of the time.
 
 It is loaded by its name, in CoverUp's environment.
 """

@@ -104,7 +104,9 @@ class CoverUp:
 
     It looks for gaps in whole files. Left to itself it begins with the largest, wherever that is, so that a small
     budget is spent elsewhere: its own checkpoint, which a dry run has filled, makes it leave out what holds no wanted
-    line. And it does not begin where a test of the project fails: such tests count as skipped.
+    line. That run has the whole suite in one process, as its users have it, and not a process for each test, which
+    takes hours where there are thousands. And it does not begin where a test of the project fails: such tests count as
+    skipped.
 
     Args:
         python: The interpreter of its environment, see `COVERUP_PEER`.
@@ -164,7 +166,7 @@ class CoverUp:
         wanted = {path: sorted(_lines(case, path)) for path in paths}
         focus = [str(self.python), "-I", str(tools / Path(coverup_focus.__file__).name), checkpoint, json.dumps(wanted)]
         return [
-            [*command, "--dry-run", "--checkpoint", checkpoint, *paths],
+            [*command, "--dry-run", "--no-isolate-tests", "--checkpoint", checkpoint, *paths],
             focus,
             [*command, "--checkpoint", checkpoint, *paths],
         ]

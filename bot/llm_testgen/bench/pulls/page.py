@@ -27,8 +27,9 @@ files. An arm may spend 800 tokens of replies on each (and 600 on comments where
 - *plain prompt*: the method's code and the wish for pytest tests; its file is kept if all of it passes, or its tests
   are taken one by one. A reply that reaches its 800 tokens ends in mid-test.
 - *CoverUp* is run as it comes, in an environment and a sandbox of its own, on the asked methods alone; tests of the
-  project that fail by themselves count as skipped, as it does not begin otherwise. Its tokens of a case are one purse,
-  of which one reply takes no more than 800.
+  project that fail by themselves count as skipped, as it does not begin otherwise. It first looks at the whole suite in
+  one process, not in one for each test; its last look, which it only prints, is left out. Its tokens of a case are one
+  purse, of which one reply takes no more than 800.
 - A test of llm-testgen must also notice a fault in what it covers. Of the plain file and of CoverUp every test counts
   that passes and executes a missing line.
 - *tests*: those that are kept, no two for the same lines; *mutants killed*: of small faults in the lines that an arm's
