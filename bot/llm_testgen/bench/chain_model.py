@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from llm_testgen.edges import weights
-from llm_testgen.edges.local import find_local, open_local
+from llm_testgen.edges.local import LocalModel, find_local, open_local
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.errors import UsageError
 
@@ -35,9 +36,19 @@ async def open_live(choice: ModelChoice, environ: Mapping[str, str]) -> Model:
     """
     if choice.endpoint is not None:
         return HubModel(Service(choice.name or "", choice.endpoint.strip(), environ.get("LLM_API_KEY", "").strip()))
-    local = await asyncio.to_thread(find_local, choice.name)
+    local = await asyncio.to_thread(inside, choice.name)
+    return await open_local(local, environ, lambda *_: None)
+
+
+def inside(name: str | None, adapter: Path | None = None) -> LocalModel:
+    """The model of a name that runs inside the job, with an adapter.
+
+    Raises:
+        UsageError: There is none of that name, or no such adapter.
+    """
+    local = find_local(name, adapter)
     if local is None:
         known = ", ".join(model.name for model in weights.EMBEDDED_MODELS)
-        msg = f"{choice.name} is no embedded model: name one of {known} or a GGUF file, or pass --endpoint"
+        msg = f"{name} is no embedded model: name one of {known} or a GGUF file, or pass --endpoint"
         raise UsageError(msg)
-    return await open_local(local, environ, lambda *_: None)
+    return local

@@ -179,6 +179,12 @@ def test_an_endpoint_puts_adapters_on_by_itself(tmp_path):
         run(SampleOptions(tmp_path, endpoint="http://here", adapter=tmp_path))
 
 
+def test_a_model_that_is_not_there_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(UsageError, match="nobody is no embedded model: name one of "):
+        run(SampleOptions(tmp_path / "data", model="nobody"))
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_model_inside_the_job_is_started_and_ended(checkout, tmp_path, monkeypatch):
     made, ended = Teacher(), []
 
@@ -190,7 +196,7 @@ def test_a_model_inside_the_job_is_started_and_ended(checkout, tmp_path, monkeyp
         return made
 
     made.close = close
-    monkeypatch.setattr(sample_run, "find_local", lambda *_: SimpleNamespace(name="inside"))
+    monkeypatch.setattr(sample_run, "inside", lambda *_: SimpleNamespace(name="inside"))
     monkeypatch.setattr(sample_run, "open_local", opened)
     (report,) = run(options(tmp_path, checkout, endpoint=None, methods=1))
     assert report.name == "sampled-sizes-1.0-inside"

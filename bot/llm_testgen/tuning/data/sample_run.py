@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from llm_testgen.bench.chain_model import ModelChoice, open_live
-from llm_testgen.edges.local import find_local, open_local
+from llm_testgen.bench.chain_model import ModelChoice, inside, open_live
+from llm_testgen.edges.local import LocalModel, open_local
 from llm_testgen.edges.models import Model
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.examples import Origin
@@ -62,10 +62,15 @@ class _Sampler:
 
     options: SampleOptions
     draws: Draws
-    name: str
     environ: Mapping[str, str]
+    local: LocalModel | None
     origin: Origin = Origin.SAMPLED
     opened: list[Model] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.local.name if self.local else self.options.model or "endpoint"
 
     @property
     def words(self) -> Sequence[str]:
@@ -97,12 +102,9 @@ class _Sampler:
         return await sample(ground, self.draws, self.opened[0], sessions, tell)
 
     async def _open(self) -> Model:
-        options = self.options
-        if options.endpoint is None:
-            local = await asyncio.to_thread(find_local, options.model, options.adapter)
-            if local is not None:
-                return await open_local(local, self.environ, lambda *_: None)
-        return await open_live(ModelChoice(options.model, options.endpoint), self.environ)
+        if self.local is not None:
+            return await open_local(self.local, self.environ, lambda *_: None)
+        return await open_live(ModelChoice(self.options.model, self.options.endpoint), self.environ)
 
 
 async def run_sample(options: SampleOptions, environ: Mapping[str, str], console: Console) -> tuple[PartReport, ...]:
@@ -121,19 +123,11 @@ async def run_sample(options: SampleOptions, environ: Mapping[str, str], console
         samples=options.samples,
         seed=options.seed,
     )
-    sampler = _Sampler(options, draws, await asyncio.to_thread(_name, options), environ)
+    # Who it is must be known before hours of work.
+    local = None if options.endpoint else await asyncio.to_thread(inside, options.model, options.adapter)
+    sampler = _Sampler(options, draws, environ, local)
     try:
         return await run_projects(options, sampler, environ, console)
     finally:
         for model in sampler.opened:
             await model.close()
-
-
-def _name(options: SampleOptions) -> str:
-    """What the model is called in the names of parts."""
-    if options.endpoint is not None:
-        return options.model or "endpoint"
-    local = find_local(options.model, options.adapter)
-    if local is None:
-        return options.model or ""
-    return local.name
