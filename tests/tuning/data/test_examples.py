@@ -22,7 +22,7 @@ def test_an_example_is_what_the_trainer_takes():
     assert line["prompt"] == [{"role": "system", "content": "You test."}, {"role": "user", "content": "Test `area`."}]
     assert line["completion"] == [{"role": "assistant", "content": "```python\nx\n```"}]
     assert line["prefill"] == ""
-    assert list(line["meta"]) == ["origin", "project", "version", "licence", "target", "test", "digest"]
+    assert list(line["meta"]) == ["origin", "project", "version", "licence", "target", "test", "author", "digest"]
 
 
 def test_what_an_answer_is_begun_with_is_kept_where_it_does_begin_so():
