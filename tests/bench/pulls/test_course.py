@@ -273,11 +273,47 @@ def test_a_file_that_cannot_be_written_ends_the_run(failing, monkeypatch):
 def test_what_is_left_does_not_count_what_will_not_be_found():
     progress = Progress(total=10, known=2)
     assert progress.left is None
-    progress.found(30.0)
+    progress.found("a", 30.0)
     assert progress.left == 7 * 30.0
-    progress.lacking["why"] += 1
+    progress.lacks("c", "why")
+    assert progress.left == 6 * 30.0
+    # Of its four results one is known not to be there already.
     progress.failing("c", "broken", 4)
+    assert progress.left == 3 * 30.0
+    assert progress.lacking == {"why": 1}
+
+
+def test_cases_that_are_worked_on_at_once_are_done_in_a_part_of_the_time():
+    progress = Progress(total=5, at_once=2)
+    progress.found("a", 30.0)
     assert progress.left == 2 * 30.0
+
+
+def test_several_cases_are_worked_on_at_once(patched, monkeypatch):
+    class Meeting(Live):
+        """Answers nobody before two have asked."""
+
+        def __init__(self):
+            super().__init__("m")
+            self.all_here = asyncio.Event()
+
+        async def reply(self, prompt, sampling):
+            if self.asked:
+                self.all_here.set()
+            reply = await super().reply(prompt, sampling)
+            await asyncio.wait_for(self.all_here.wait(), 60)
+            return reply
+
+    bench_ = Bench(patched.home / "at-once", Meeting())
+
+    async def open_live(_choice, _environ):
+        return bench_.live
+
+    monkeypatch.setattr(run, "open_live", open_live)
+    monkeypatch.setattr(run, "known_cases", lambda: (case("tiny"), case("other")))
+    found = bench_.find(arms=(FIRST,), ask=True, at_once=2, endpoint="http://127.0.0.1:1")
+    assert [result.case for result in found.series[0].results] == ["other-1.1", "tiny-1.1"]
+    assert bench_.live.asked == 2
 
 
 class Asking:

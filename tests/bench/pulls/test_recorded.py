@@ -88,6 +88,11 @@ def test_replies_about_one_method_take_no_more_than_its_purse():
     assert asked.unanswered == 0
 
 
+def test_a_model_is_asked_in_the_order_of_a_replay_whatever_it_could_do_at_once():
+    for asked in (model(Recording(()), Live()), model(Recording(()))):
+        assert (asked.concurrency, asked.shares_cores) == (1, True)
+
+
 def test_only_what_a_real_model_is_asked_for_is_waited_for(tmp_path):
     path = tmp_path / "replies.jsonl"
     first = model(Recording.open(path), Live(), purse=2000)

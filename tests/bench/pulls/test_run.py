@@ -47,3 +47,9 @@ def test_an_endpoints_models_are_its_own(files):
 def test_an_adapter_cannot_be_put_on_a_model_elsewhere(files):
     with pytest.raises(UsageError, match="org/model does not run inside the job"):
         chosen_models(PullOptions(models=("org/model",), adapters=(files / "lora.gguf",)))
+
+
+def test_only_a_server_is_asked_about_several_cases_at_once():
+    with pytest.raises(UsageError, match="pass --endpoint"):
+        chosen_models(PullOptions(at_once=2))
+    assert chosen_models(PullOptions(models=("m",), at_once=2, endpoint="http://127.0.0.1:1")) == {"m": None}

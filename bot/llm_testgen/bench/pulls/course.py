@@ -23,7 +23,7 @@ from llm_testgen.bench.pulls.peering import PeerTools, peer_case, try_peer
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
-from llm_testgen.errors import LlmTestgenError, ModelError, UsageError
+from llm_testgen.errors import LlmTestgenError, ModelError, UsageError, first_expected
 from llm_testgen.proposal import Funnel, funnel
 from llm_testgen.records import ChangedMethod, Lines, LinesByPath
 
@@ -44,6 +44,7 @@ class Plan:
         models: Names of the models.
         seed: By which the methods of a case are chosen, and replies are drawn.
         methods: Methods of a case at most.
+        at_once: Cases that are worked on at once.
     """
 
     cases: tuple[Case, ...]
@@ -51,6 +52,7 @@ class Plan:
     models: tuple[str, ...]
     seed: int = 0
     methods: int = 4
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Progress:
         total: How many results there are to find.
         done: How many were found in this run.
         known: How many were known before.
+        at_once: Cases that are worked on at once.
         failed: Names of cases that could not be worked on, with the reason.
         lacking: Why there is no result, and how often, of cases that could be worked on.
     """
@@ -108,32 +111,34 @@ class Progress:
     total: int
     done: int = 0
     known: int = 0
+    at_once: int = 1
     failed: dict[str, str] = field(default_factory=dict)
     lacking: Counter[str] = field(default_factory=Counter)
     _seconds: float = 0.0
-    _lost: int = 0
+    _over: Counter[str] = field(default_factory=Counter)
 
-    def found(self, seconds: float) -> None:
-        """One more, which took so long."""
+    def found(self, case: str, seconds: float) -> None:
+        """One more of a case, which took so long."""
         self.done += 1
+        self._over[case] += 1
         self._seconds += seconds
 
-    def failing(self, case: str, reason: str, lost: int) -> None:
-        """A case cannot be worked on, or no further: so many of its results will not be found."""
-        self.failed[case] = reason
-        self._lost += lost
+    def lacks(self, case: str, reason: str) -> None:
+        """There is no result of an arm of a case."""
+        self.lacking[reason] += 1
+        self._over[case] += 1
 
-    @property
-    def over(self) -> int:
-        """How many results this run need not look for any more."""
-        return self.done + self.lacking.total() + self._lost
+    def failing(self, case: str, reason: str, wanted: int) -> None:
+        """A case cannot be worked on, or no further: the rest of what was wanted of it will not be found."""
+        self.failed[case] = reason
+        self._over[case] = wanted
 
     @property
     def left(self) -> float | None:
         """Seconds that the rest will take; None before anything was found."""
         if not self.done:
             return None
-        return self._seconds / self.done * (self.total - self.known - self.over)
+        return self._seconds / self.done * (self.total - self.known - self._over.total()) / self.at_once
 
 
 async def run(plan: Plan, tools: Tools) -> Progress:
@@ -144,20 +149,21 @@ async def run(plan: Plan, tools: Tools) -> Progress:
     """
     wanted = {case.name: _wanted(case, plan, tools.results) for case in plan.cases}
     total = len(plan.cases) * len(plan.arms) * len(plan.models)
-    progress = Progress(total, known=total - sum(map(len, wanted.values())))
-    for number, case in enumerate(plan.cases, 1):
-        if not wanted[case.name]:
-            continue
-        tools.say(f"{case.name} ({number} of {len(plan.cases)}): making it ready")
-        before = progress.over
-        try:
-            await _work_on(case, wanted[case.name], plan, tools, progress)
-        except (ModelError, UsageError):
-            # No fault of the case: the next one would only fail likewise, after hours of asking for nothing.
-            raise
-        except LlmTestgenError as error:
-            progress.failing(case.name, str(error), len(wanted[case.name]) - (progress.over - before))
-            tools.say(f"{case.name}: left out: {error}")
+    progress = Progress(total, known=total - sum(map(len, wanted.values())), at_once=plan.at_once)
+    turns = asyncio.Semaphore(plan.at_once)
+
+    async def work(number: int, case: Case) -> None:
+        async with turns:
+            tools.say(f"{case.name} ({number} of {len(plan.cases)}): making it ready")
+            await _work_if_possible(case, wanted[case.name], plan, tools, progress)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for number, case in enumerate(plan.cases, 1):
+                if wanted[case.name]:
+                    tasks.create_task(work(number, case))
+    except BaseExceptionGroup as group:
+        raise first_expected(group) or group from group
     return progress
 
 
@@ -175,6 +181,19 @@ def _wanted(case: Case, plan: Plan, results: ResultStore) -> list[tuple[Arm, str
     ]
 
 
+async def _work_if_possible(
+    case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, tools: Tools, progress: Progress
+) -> None:
+    try:
+        await _work_on(case, wanted, plan, tools, progress)
+    except (ModelError, UsageError):
+        # No fault of the case: the next one would only fail likewise, after hours of asking for nothing.
+        raise
+    except LlmTestgenError as error:
+        progress.failing(case.name, str(error), len(wanted))
+        tools.say(f"{case.name}: left out: {error}")
+
+
 async def _work_on(case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, tools: Tools, progress: Progress) -> None:
     machine = tools.machines[case.environment]
     folder = await asyncio.to_thread(case_repository, tools.workshop, case, Path(machine.interpreter.path))
@@ -189,11 +208,11 @@ async def _work_on(case: Case, wanted: Sequence[tuple[Arm, str]], plan: Plan, to
             started = time.monotonic()
             result = await _try(arm, model, Scene(case, ground, human, store), plan, tools)
             if isinstance(result, str):
-                progress.lacking[result] += 1
+                progress.lacks(case.name, result)
                 tools.say(f"{case.name}: {arm.label}, {model}: no result: {result}")
             else:
                 tools.results.add(result)
-                progress.found(time.monotonic() - started)
+                progress.found(case.name, time.monotonic() - started)
 
 
 def _remaining(progress: Progress) -> str:

@@ -37,6 +37,9 @@ files. An arm may spend 800 tokens of replies on each (and 600 on comments where
 - *Filter by filter* counts the tests of an arm's replies; where its file is kept or dropped as one, files.
 - *difference*: of the share of each case's missing lines, in percentage points; *p* by a permutation test over the
   signs of projects; a star where it is under 0.05. None is corrected for the number of comparisons.
+- Replies that come along were drawn by vLLM on two cores, dozens at a time while tests ran beside it, from the files of
+  the embedded models with their weights dequantised to bfloat16. *model s* is from a prompt to its reply, so that it
+  compares arms, and says nothing of how long one reply takes alone.
 - Replies are drawn once, with a fixed seed, so that another draw would give other figures: the intervals speak of other
   cases, not of other draws.
 """

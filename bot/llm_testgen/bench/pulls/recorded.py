@@ -119,8 +119,9 @@ class RecordedModel:
     ) -> None:
         """Nothing is asked yet."""
         self.name = name
-        self.concurrency = live.concurrency if live else 1
-        self.shares_cores = live.shares_cores if live else True
+        # Whoever answers, one prompt follows the other: a second one at once would be another at a replay.
+        self.concurrency = 1
+        self.shares_cores = True
         self.unanswered = 0
         self.refused = 0
         self.fault: ModelError | None = None

@@ -59,6 +59,7 @@ class PullOptions:
         ask: Whether models are asked for what the recording lacks.
         seed: By which methods are chosen.
         methods: Methods of a case at most.
+        at_once: Cases that are worked on at once; more than one needs an endpoint.
         workers: Tests at once; None for one for each core.
         python: The interpreter that environments are made with; None for the one that runs this.
         sandbox: What to do where layers are missing.
@@ -78,6 +79,7 @@ class PullOptions:
     ask: bool = False
     seed: int = 0
     methods: int = 4
+    at_once: int = 1
     workers: int | None = None
     python: str | None = None
     sandbox: Policy = Policy.AUTO
@@ -107,7 +109,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Models:
-    """Opens each model when it is first asked; of embedded ones only one is open at a time."""
+    """Opens each model when it is first asked; of those inside the job only one is open at a time."""
 
     options: PullOptions
     environ: Mapping[str, str]
@@ -116,7 +118,8 @@ class _Models:
 
     async def open(self, name: str) -> Model:
         if name not in self.opened:
-            await self.close()
+            if self.options.endpoint is None:
+                await self.close()
             self.opened[name] = await self._started(name)
         return self.opened[name]
 
@@ -146,6 +149,9 @@ def chosen_models(options: PullOptions) -> Mapping[str, LocalModel | None]:
         UsageError: A file is not there, or an adapter is for a model that is not known here.
     """
     names = options.models or (weights.DEFAULT_MODEL.name,)
+    if options.at_once > 1 and options.endpoint is None:
+        msg = "a model inside the job answers one prompt at a time: leave --at-once out, or pass --endpoint"
+        raise UsageError(msg)
     if options.endpoint is not None:
         if options.adapters:
             msg = "an endpoint puts adapters on by itself: leave --adapter out, and name them with --model"
@@ -224,7 +230,7 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
         )
         if any(arm.peer for arm in arms):
             tools = replace(tools, peers=await _peers(options, arms, machines, workshop, live, environ))
-        plan = Plan(cases, tuple(arms), models, options.seed, options.methods)
+        plan = Plan(cases, tuple(arms), models, options.seed, options.methods, options.at_once)
         progress = await run(plan, tools)
         serving = await _serving(options, local, environ, say) if options.served else ()
     names = {case.name for case in cases}
