@@ -312,7 +312,7 @@ def test_several_cases_are_worked_on_at_once(patched, monkeypatch):
     monkeypatch.setattr(run, "open_live", open_live)
     monkeypatch.setattr(run, "known_cases", lambda: (case("tiny"), case("other")))
     found = bench_.find(arms=(FIRST,), ask=True, at_once=2, endpoint="http://127.0.0.1:1")
-    assert [result.case for result in found.series[0].results] == ["other-1.1", "tiny-1.1"]
+    assert [result.case for result in found.series[0].results] == ["tiny-1.1", "other-1.1"]
     assert bench_.live.asked == 2
 
 

@@ -233,12 +233,11 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
         plan = Plan(cases, tuple(arms), models, options.seed, options.methods, options.at_once)
         progress = await run(plan, tools)
         serving = await _serving(options, local, environ, say) if options.served else ()
-    names = {case.name for case in cases}
-    known = [
-        result
-        for result in results
-        if result.case in names and (result.seed, result.most) == (options.seed, options.methods)
-    ]
+    # In the cases' order, whichever was done first: intervals are drawn in it.
+    order = {case.name: number for number, case in enumerate(cases)}
+    asked = (options.seed, options.methods)
+    known = [result for result in results if result.case in order and (result.seed, result.most) == asked]
+    known.sort(key=lambda result: order[result.case])
     return Found(series_of(known, arms, models), progress, cases, serving)
 
 
