@@ -171,6 +171,21 @@ def test_what_may_go_away_is_an_error_of_the_server_and_is_not_written_down(trou
     assert (purse.failed, len(Exchanges.from_file(path))) == (1, 1)
 
 
+def test_a_server_that_takes_no_request_at_all_is_not_written_down_as_one_that_refuses_them(tmp_path):
+    path = tmp_path / "r.jsonl"
+    no_tools, long = (Answered(400, {"error": {"message": text}}) for text in ("no tools here", "too long"))
+    told, purse = ask(Scripted(no_tools, no_tools), {}, {}, exchanges=Exchanges.open(path))
+    assert [answer.status for answer in told] == [400, 400]
+    assert [one.reply for one in purse.rejected] == [no_tools.body, no_tools.body]
+    assert not path.exists()
+    requests = {}, {"top_p": 1}, {"top_p": 0.5}
+    told, purse = ask(Scripted(long, completion("one"), long), *requests, exchanges=Exchanges.open(path))
+    assert [answer.status for answer in told] == [400, 200, 400]
+    assert purse.rejected == []
+    replayed, _ = ask(None, *requests, exchanges=Exchanges.from_file(path))
+    assert replayed == told
+
+
 def test_tokens_are_estimated_where_the_server_does_not_count_them():
     (answer,), purse = ask(Scripted(Answered(200, {"choices": completion().body["choices"]})), {})
     assert purse.usage.tokens_in > 0

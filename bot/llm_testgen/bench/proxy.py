@@ -100,6 +100,7 @@ class Purse:
         refused: Requests that came when nothing was left.
         unrecorded: Requests that a replay does not know.
         failed: Requests that the model's server did not answer.
+        rejected: Requests that the model's server would not take, while it has taken none; empty once it took one.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Purse:
     refused: int = 0
     unrecorded: int = 0
     failed: int = 0
+    rejected: list[Exchange] = field(default_factory=list)
     _times: Counter[str] = field(default_factory=Counter)
     # One after the other: what two may spend at once cannot be known, and a recording has an order.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -237,8 +239,17 @@ class Proxy:
                 "seconds": round(time.monotonic() - started, 2),
             }
         )
-        self._exchanges.add(exchange)
+        self._keep(purse, exchange)
         return exchange
+
+    def _keep(self, purse: Purse, exchange: Exchange) -> None:
+        """Write an exchange down. A server that has taken nothing yet may not be set up for such requests at all."""
+        if exchange.status != _OK and not purse.replies:
+            purse.rejected.append(exchange)
+            return
+        for one in (*purse.rejected, exchange):
+            self._exchanges.add(one)
+        purse.rejected.clear()
 
 
 def failure(status: int, message: str, code: str) -> Answered:

@@ -24,6 +24,7 @@ from llm_testgen.bench.pulls import course, peering, recorded, run
 from llm_testgen.bench.pulls.arms import COVERUP, FIRST, OURS, PLAIN
 from llm_testgen.bench.pulls.course import Progress
 from llm_testgen.bench.pulls.run import EXCHANGES, REPLIES, RESULTS, PullOptions, run_pulls
+from llm_testgen.edges.completions import Answered
 from llm_testgen.edges.gitwrite import add_branch, create_repository
 from llm_testgen.errors import ModelError, ProjectError, PromptRefusedError, UsageError
 from llm_testgen.records import Reply, Usage
@@ -376,16 +377,24 @@ def test_another_generator_has_its_tests_judged_and_is_replayed_without_a_model(
 
 
 @pytest.mark.usefixtures("found")
-def test_another_generator_whose_model_failed_has_no_result(peer, patched):
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        (lambda: ModelError("it died"), "the model did not answer another generator; run this again"),
+        (
+            lambda: Answered(400, {"error": "no tools"}),
+            'the model\'s server takes no prompt of CoverUp 0.6.3: {"error": "no tools"}',
+        ),
+    ],
+)
+def test_another_generator_whose_model_failed_has_no_result(peer, patched, says, reason):
     results = patched.home / "out" / RESULTS
     kept = results.read_bytes()
     results.write_bytes(b"".join(line for line in kept.splitlines(keepends=True) if b'"coverup"' not in line))
     (patched.home / "out" / EXCHANGES).unlink(missing_ok=True)
-    found = peer(ask=True, says=Scripted(ModelError("it died")))
+    found = peer(ask=True, says=Scripted(says(), says(), says()))
     assert found.series == ()
-    assert list(run.remarks(found)) == [
-        "1 of 1 results are not there: the model did not answer another generator; run this again"
-    ]
+    assert list(run.remarks(found)) == [f"1 of 1 results are not there: {reason}"]
     results.write_bytes(kept)
 
 

@@ -298,6 +298,8 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
         return _UNRECORDED
     if found.failed:
         return _UNSERVED
+    if found.rejected:
+        return f"the model's server takes no prompt of {arm.label}: {found.rejected}"
     if found.said:
         tools.say(f"{case.name}: {arm.label}, {name}: {found.said}")
     result = _Brought(found.figures, None, found.gained, found.seconds, (found.said,) if found.said else ())

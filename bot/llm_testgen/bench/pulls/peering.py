@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from llm_testgen.stages.select import select
 
 # An own line of pytest's own options; a project may turn warnings into errors, also those of another tool's plugin.
 _PYTEST = ("-o", "filterwarnings=")
+_MOST_SAID = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class PeerResult:
         gained: Changed lines newly covered by tests that pass, in whatever file.
         unrecorded: Requests that a replay did not know.
         failed: Requests that the model's server did not answer: what came of the others is less than it could be.
+        rejected: What the model's server said when it took none of the requests; empty where it took one.
         said: Why it ended early; empty when it ended well.
         seconds: Wall time of its run and of the judging.
     """
@@ -59,6 +62,7 @@ class PeerResult:
     gained: LinesByPath
     unrecorded: int
     failed: int
+    rejected: str
     said: str
     seconds: float
 
@@ -121,6 +125,7 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
         gained=judgement.gained,
         unrecorded=purse.unrecorded,
         failed=purse.failed,
+        rejected=json.dumps(purse.rejected[0].reply)[:_MOST_SAID] if purse.rejected else "",
         said=said,
         seconds=time.monotonic() - started,
     )
