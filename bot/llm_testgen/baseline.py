@@ -11,7 +11,7 @@ from llm_testgen.edges.diff_cover import diff_coverage
 from llm_testgen.errors import ProjectError
 from llm_testgen.paths import is_python, is_test
 from llm_testgen.records import Change, CoverageByPath, DiffCoverage, FileCoverage, HunksByPath, LinesByPath, SuiteRun
-from llm_testgen.runner.base import Runner
+from llm_testgen.runner.base import Suite
 
 CUT = "the project's tests did not run to the end"
 _LONGEST = 160
@@ -53,7 +53,7 @@ def measured_paths(change: Change) -> tuple[str, ...]:
     )
 
 
-async def run_baseline(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]:
+async def run_baseline(runner: Suite) -> tuple[CoverageByPath, tuple[str, ...]]:
     """Run the project's own suite under coverage.
 
     Returns:
@@ -68,7 +68,7 @@ async def run_baseline(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]
 
 
 async def read_baseline(
-    runner: Runner, file: Path, change: Change, known: Iterable[str]
+    runner: Suite, file: Path, change: Change, known: Iterable[str]
 ) -> tuple[CoverageByPath, tuple[str, ...]]:
     """Take what somebody recorded before; statements come from the project's interpreter where the file has none.
 
@@ -83,7 +83,7 @@ async def read_baseline(
     return _with_recorded(coverage, recorded), (*notes, *missing)
 
 
-async def _prepare(runner: Runner) -> tuple[CoverageByPath, tuple[str, ...]]:
+async def _prepare(runner: Suite) -> tuple[CoverageByPath, tuple[str, ...]]:
     ready = await runner.prepare()
     notes = []
     if ready.concession:

@@ -50,7 +50,7 @@ def project(git_project):
     return git_project
 
 
-def act(project, action, *, interpreter=None):
+def act(project, action, *, interpreter=None, slots=None):
     """Do something with a warm runner, and close it; returns what was prepared and what came of it."""
 
     async def run():
@@ -58,8 +58,8 @@ def act(project, action, *, interpreter=None):
         found = interpreter or inspect(Path(project_python()), ENVIRON)
         modules = {"src/pkg/mod.py": "pkg.mod"}
         described = Project(snapshot, {}, ("src",), tuple(modules), "tests", modules, ("tests/test_mod.py",))
-        cold = ColdRunner(described, found, detect(found, ENVIRON).confinement, Limits(seconds=20), ENVIRON)
-        runner = WarmRunner(cold)
+        cold = ColdRunner(described, found, detect(found, ENVIRON).confinement, Limits(seconds=20), ENVIRON, slots)
+        runner = WarmRunner(cold, slots=slots)
         try:
             ready = await runner.prepare()
             return ready, await action(runner)
@@ -150,6 +150,28 @@ def test_another_hash_seed_is_another_order_of_sets(project):
 
     _, (first, second, again) = act(project, both)
     assert first.failure.message == again.failure.message != second.failure.message
+
+
+def test_nothing_runs_while_others_have_all_slots(project):
+    slots = asyncio.Semaphore(1)
+
+    async def action(runner):
+        async with slots:
+            runs = [
+                asyncio.ensure_future(run)
+                for run in (
+                    runner.run_candidate(candidate(USES), hash_seed=0),
+                    runner.run_together([candidate(USES)], hash_seed=0),
+                    runner.run_suite(),
+                )
+            ]
+            done, _ = await asyncio.wait(runs, timeout=2)
+            assert not done
+        one, (together,), suite = await asyncio.gather(*runs)
+        return one.ending, together.ending, suite.passed
+
+    _, found = act(project, action, slots=slots)
+    assert found == (Ending.PASSED, Ending.PASSED, 1)
 
 
 def test_the_next_candidate_is_judged_after_one_that_ended_its_zygote(project):

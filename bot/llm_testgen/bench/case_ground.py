@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llm_testgen import __version__
 from llm_testgen.baseline import CUT, Baseline, run_baseline
+from llm_testgen.bench.case_suite import KnownSuite
 from llm_testgen.bench.cases import HUMAN, Case, sample_methods
 from llm_testgen.bench.chain_ground import Ground, Machine, describe, make_ready, usual_targets, whole_change
 from llm_testgen.bench.environments import Workshop
@@ -19,13 +21,13 @@ from llm_testgen.edges.git import Repository
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.index import Index
 from llm_testgen.records import Change, ChangedMethod, LinesByPath, SuiteRun
-from llm_testgen.runner.base import Limits
+from llm_testgen.runner.base import Limits, Suite
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import inspect
 from llm_testgen.runner.sandbox import Policy, hide_memory, open_sandbox
+from llm_testgen.runner.warm import WarmRunner
 
-SUITE_SECONDS = 300.0
-_LIMITS = Limits(suite_seconds=SUITE_SECONDS)
+_LIMITS = Limits()
 
 
 class HumanReference(BaseModel):
@@ -63,16 +65,17 @@ def open_machines(
         cases: Those that are to be worked on.
         policy: What to do where layers are missing.
         environ: The bot's own environment.
-        workers: How many candidates run at once.
+        workers: How many tests run at once, of all cases together.
 
     Raises:
         LlmTestgenError: An environment cannot be had, or the policy asks for more than there is.
     """
     made, layers = {}, tuple[str, ...]()
+    slots = asyncio.Semaphore(workers)
     for name in dict.fromkeys(case.environment for case in cases):
         interpreter = inspect(workshop.environment(name), environ)
         sandbox = open_sandbox(policy, interpreter, environ)
-        made[name] = Machine(interpreter, sandbox.confinement, environ, workers)
+        made[name] = Machine(interpreter, sandbox.confinement, environ, workers, slots)
         layers = tuple(layer.name for layer in sandbox.layers if layer.holds)
     hide_memory()
     return made, layers
@@ -97,12 +100,22 @@ def case_ground(
     def choose(change: Change, baseline: Baseline) -> tuple[ChangedMethod, ...]:
         return sample_methods(case, usual_targets(case.library, change, baseline), seed)
 
-    return make_ready(case.name, folder, machine, index_file, choose, limits=_LIMITS)
+    return make_ready(case.name, folder, machine, index_file, choose, suite_of=_known(case, folder, machine))
 
 
 def whole_ground(case: Case, folder: Path, machine: Machine, index_file: Path) -> AbstractAsyncContextManager[Ground]:
     """Make a case ready, with all the methods that lots are drawn among; see `case_ground`."""
-    return make_ready(case.name, folder, machine, index_file, partial(usual_targets, case.library), limits=_LIMITS)
+    choose = partial(usual_targets, case.library)
+    return make_ready(case.name, folder, machine, index_file, choose, suite_of=_known(case, folder, machine))
+
+
+def _known(case: Case, folder: Path, machine: Machine) -> Callable[[WarmRunner], Suite]:
+    kept, key = folder.with_name(f"{folder.name}-suite.json"), _found_with(case, machine)
+    return lambda runner: KnownSuite(runner, case.name, kept, key)
+
+
+def _found_with(case: Case, machine: Machine) -> str:
+    return f"{__version__} {machine.interpreter.path} {case.model_dump_json()}"
 
 
 async def human_reference(case: Case, folder: Path, machine: Machine) -> HumanReference:
@@ -118,7 +131,7 @@ async def human_reference(case: Case, folder: Path, machine: Machine) -> HumanRe
         UsageError: The work folder cannot be written.
     """
     kept = folder.with_name(f"{folder.name}-human.json")
-    key = f"{__version__} {machine.interpreter.path} {case.model_dump_json()}"
+    key = _found_with(case, machine)
     known = _read(kept)
     if known is not None and known.key == key:
         return known
@@ -147,7 +160,7 @@ async def _run_human_tests(folder: Path, machine: Machine, key: str) -> HumanRef
     with tempfile.TemporaryDirectory(prefix="llm-testgen-bench-") as home, Index.open(Path(home, "index")) as index:
         index.update(snapshot)
         project = describe(change, snapshot, index)
-    runner = _CountingRunner(project, machine.interpreter, machine.confinement, _LIMITS, machine.environ)
+    runner = _CountingRunner(project, machine.interpreter, machine.confinement, _LIMITS, machine.environ, machine.slots)
     try:
         coverage, notes = await run_baseline(runner)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -17,7 +18,7 @@ from llm_testgen.index import Index
 from llm_testgen.knowledge import ProjectKnowledge
 from llm_testgen.paths import is_imported, main_folder
 from llm_testgen.records import Change, ChangedMethod, Lines, LinesByPath, MethodKind, Snapshot
-from llm_testgen.runner.base import Limits, Project
+from llm_testgen.runner.base import Limits, Project, Suite
 from llm_testgen.runner.cold import ColdRunner
 from llm_testgen.runner.interpreter import Interpreter
 from llm_testgen.runner.launcher import Confinement
@@ -41,12 +42,14 @@ class Machine:
         confinement: The sandbox.
         environ: The bot's own environment.
         workers: How many candidates run at once.
+        slots: One for each of those, shared by all that is worked on at once; None where that is one change.
     """
 
     interpreter: Interpreter
     confinement: Confinement
     environ: Mapping[str, str]
     workers: int
+    slots: asyncio.Semaphore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,13 @@ def open_ground(
 
 @asynccontextmanager
 async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
-    name: str, folder: Path, machine: Machine, index_file: Path, choose: Choice, *, limits: Limits = _LIMITS
+    name: str,
+    folder: Path,
+    machine: Machine,
+    index_file: Path,
+    choose: Choice,
+    *,
+    suite_of: Callable[[WarmRunner], Suite] = lambda runner: runner,
 ) -> AsyncIterator[Ground]:
     """Make a change ready; everything that was started for it ends with the context.
 
@@ -100,7 +109,7 @@ async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
         machine: What candidates run with.
         index_file: Where the index is kept.
         choose: Tells the targets among the changed methods.
-        limits: What one run may take.
+        suite_of: Tells what runs the project's own tests by what runs candidates.
 
     Raises:
         ProjectError: The project's tests cannot be run here, or a wanted target is not in the change.
@@ -113,10 +122,10 @@ async def make_ready(  # noqa: PLR0913 - what is made ready, where, with what
         index = stack.enter_context(Index.open(index_file))
         index.update(snapshot)
         project = describe(change, snapshot, index)
-        cold = ColdRunner(project, machine.interpreter, machine.confinement, limits, machine.environ)
-        runner = WarmRunner(cold, machine.workers)
+        cold = ColdRunner(project, machine.interpreter, machine.confinement, _LIMITS, machine.environ, machine.slots)
+        runner = WarmRunner(cold, machine.workers, machine.slots)
         stack.push_async_callback(runner.close)
-        coverage, notes = await run_baseline(runner)
+        coverage, notes = await run_baseline(suite_of(runner))
         hunks = repository.hunks(revisions.base, revisions.head)
         baseline = Baseline(change.changed_lines, coverage, hunks)
         targets = choose(change, baseline)

@@ -53,14 +53,18 @@ class Conditions:
 ORDINARY = Conditions()
 
 
-class Runner(Protocol):
-    """Executes tests in the project's interpreter, never in the checkout."""
+class Suite(Protocol):
+    """Executes a project's own tests in its interpreter, never in the checkout."""
 
     async def prepare(self) -> Preparation:
         """Find out whether pytest can run a test here, and what it takes; to be called before anything else."""
 
     async def run_suite(self, files: Mapping[str, str] | None = None) -> SuiteRun:
         """The project's own tests as they are at head, with some of its files, as path → text, replaced."""
+
+
+class Runner(Suite, Protocol):
+    """Executes tests of all kinds likewise."""
 
     async def run_candidate(  # noqa: PLR0913 - each by its name, and most runs need none
         self,

@@ -72,15 +72,17 @@ class ColdRunner:
         confinement: Its sandbox.
         limits: What one execution may take.
         environ: The bot's own environment, of which an allow-list is passed on.
+        slots: One for each execution at once, shared with other projects that are worked on; None for one a core.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that an execution depends on
         self,
         project: Project,
         interpreter: Interpreter,
         confinement: Confinement,
         limits: Limits,
         environ: Mapping[str, str],
+        slots: asyncio.Semaphore | None = None,
     ) -> None:
         """Copy the tree.
 
@@ -93,7 +95,7 @@ class ColdRunner:
         self.limits = limits
         self._environ = environ
         self._numbers = itertools.count(1)
-        self._slots = asyncio.Semaphore(cores())
+        self._slots = slots or asyncio.Semaphore(cores())
         self.concession: tuple[str, ...] = ()
         self.tree = TreeCopy(project.snapshot, project.extra, confinement.user)
         # Copied to a folder of its own, so that nothing beside it can be imported.
@@ -230,7 +232,8 @@ class ColdRunner:
     async def _run_session(self, run: tuple[str, ...], files: Mapping[str, str]) -> SuiteRun:
         limits = self.limits
         request = _Request(run, files, limits.suite_seconds, limits.suite_memory, every_file=True)
-        session = await self._execute(request)
+        async with self._slots:
+            session = await self._execute(request)
         return results.as_suite_run(
             session.result, session.exceeded, session.seconds, self.relative, session.last_output
         )

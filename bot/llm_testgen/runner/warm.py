@@ -25,12 +25,13 @@ class WarmRunner:
     Args:
         cold: What it is measured by, and what it falls back to.
         workers: How many candidates run at once; None for as many as there are cores.
+        slots: One for each candidate at once, shared with other projects; None for as many as there are workers.
     """
 
-    def __init__(self, cold: ColdRunner, workers: int | None = None) -> None:
+    def __init__(self, cold: ColdRunner, workers: int | None = None, slots: asyncio.Semaphore | None = None) -> None:
         """Take over a cold runner; `close` closes it too."""
         self._cold = cold
-        self._pool = Pool(cold, workers or cores())
+        self._pool = Pool(cold, workers or cores(), slots)
         self._is_warm = True
 
     @property

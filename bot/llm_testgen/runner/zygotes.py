@@ -148,13 +148,14 @@ class Pool:
     Args:
         cold: Knows the project, its copy and its sandbox.
         workers: How many may work at once.
+        slots: One for each that works, shared with other pools; None for as many as there are workers.
     """
 
-    def __init__(self, cold: ColdRunner, workers: int) -> None:
+    def __init__(self, cold: ColdRunner, workers: int, slots: asyncio.Semaphore | None = None) -> None:
         """Start none yet."""
         self._cold = cold
         self._workers = workers
-        self._slots = asyncio.Semaphore(workers)
+        self._slots = slots or asyncio.Semaphore(workers)
         self._idle: list[Zygote] = []
         self._numbers = itertools.count(1)
 

@@ -94,7 +94,12 @@ _OPTIONS = (
         show_default=True,
         help="Cases that are worked on at once, by a server that answers several prompts at once.",
     ),
-    click.option("--workers", metavar="N", type=click.IntRange(1, 256), help="Tests at once; by default one a core."),
+    click.option(
+        "--workers",
+        metavar="N",
+        type=click.IntRange(1, 256),
+        help="Tests at once, of all cases; by default one a core.",
+    ),
     shared.python,
     shared.sandbox,
     shared.work,

@@ -60,7 +60,7 @@ class PullOptions:
         seed: By which methods are chosen.
         methods: Methods of a case at most.
         at_once: Cases that are worked on at once; more than one needs an endpoint.
-        workers: Tests at once; None for one for each core.
+        workers: Tests at once, of all cases together; None for one for each core.
         python: The interpreter that environments are made with; None for the one that runs this.
         sandbox: What to do where layers are missing.
         work: Where environments and repositories are kept; None for the user's cache.
