@@ -42,6 +42,13 @@ def test_arms_are_compared_on_the_cases_that_all_of_them_have():
     assert "z-1.0" not in {one.case for one in series[0].results}
 
 
+def test_arms_that_were_judged_by_other_lines_are_not_compared():
+    other = result(PLAIN, "h-1.0")
+    other = other.model_copy(update={"about": other.about.model_copy(update={"before": 2})})
+    series = series_of([*RESULTS[:-1], other], (OURS, PLAIN), ("m",))
+    assert [len(one.results) for one in series] == [7, 7]
+
+
 def test_results_of_another_form_of_an_arm_do_not_count():
     old = result(OURS).model_copy(update={"form": "an older one"})
     assert series_of([old], (OURS,), ("m",)) == ()

@@ -92,6 +92,12 @@ class ArmResult(_Record):
         return self.case, self.arm, self.form, self.model, self.seed, self.most
 
     @property
+    def measure(self) -> tuple[object, ...]:
+        """By what it is measured: the methods, and what the project's own tests leave of the change."""
+        about = self.about
+        return about.changed, about.before, about.missing, tuple((one.target, one.missing) for one in self.methods)
+
+    @property
     def share(self) -> float:
         """Share of the missing lines that the arm's tests execute."""
         return self.figures.lines / self.about.missing if self.about.missing else 0.0

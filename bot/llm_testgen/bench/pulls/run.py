@@ -315,6 +315,9 @@ def remarks(found: Found) -> Iterator[str]:
     compared = {one.model: len(one.results) for one in found.series}
     for model, count in compared.items():
         if count < len(found.cases):
-            yield f"{count} of {len(found.cases)} cases are compared with {model}: of the others an arm has no result"
+            yield (
+                f"{count} of {len(found.cases)} cases are compared with {model}: of the others an arm has no result, "
+                "or one for other lines, which another --out finds anew"
+            )
     for reason, count in progress.lacking.items():
         yield f"{count} of {progress.total} results are not there: {reason}"

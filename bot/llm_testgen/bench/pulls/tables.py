@@ -70,7 +70,10 @@ class Series:
 
 
 def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> tuple[Series, ...]:
-    """What can be compared: of each model the cases of which there is a result of every arm that has any."""
+    """What can be compared: of each model the cases of which there is a result of every arm that has any.
+
+    All of a case are by the same measure: a project's own tests may do other things on another machine.
+    """
     forms = {(arm.key, arm.digest()) for arm in arms}
     known = [result for result in results if (result.arm, result.form) in forms]
     found: list[Series] = []
@@ -78,10 +81,16 @@ def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequenc
         by_arm = {arm.key: by_case([one for one in known if (one.arm, one.model) == (arm.key, model)]) for arm in arms}
         there = [arm for arm in arms if by_arm[arm.key]]
         shared = (
-            [case for case in by_arm[there[0].key] if all(case in by_arm[arm.key] for arm in there)] if there else []
+            [case for case in by_arm[there[0].key] if _comparable([by_arm[arm.key].get(case) for arm in there])]
+            if there
+            else []
         )
         found += [Series(arm, model, tuple(by_arm[arm.key][case] for case in shared)) for arm in there if shared]
     return tuple(found)
+
+
+def _comparable(results: Sequence[ArmResult | None]) -> bool:
+    return len({result and result.measure for result in results}) == 1 and None not in results
 
 
 def main_table(series: Sequence[Series]) -> Table:
