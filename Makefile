@@ -87,18 +87,19 @@ bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedd
 	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)
 
 # Replies that come along are those of two methods of each of 21 changes, and of one of each of 11 where they are many.
+# The page of pull-requests comes last: it links those that are there.
 RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instruct
-RECORDED_WIDELY := pull-requests models
+RECORDED_WIDELY := models pull-requests
 RECORDED_ONCE := temperature context comments language examples prefill
 
 .PHONY: bench-replay
 bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
 	@mkdir -p docs
-	@for bench in $(RECORDED_WIDELY); do \
-		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 2 --most 21 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
-	done
 	@for bench in $(RECORDED_ONCE); do \
 		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 1 --most 11 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
+	done
+	@for bench in $(RECORDED_WIDELY); do \
+		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 2 --most 21 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
 	done
 
 .PHONY: lock

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -10,7 +11,7 @@ from llm_testgen.bench.cli import bench
 from llm_testgen.bench.pulls import commands
 from llm_testgen.bench.pulls.arms import FIRST, MODELS, OURS
 from llm_testgen.bench.pulls.course import Progress
-from llm_testgen.bench.pulls.run import Found
+from llm_testgen.bench.pulls.run import Found, remarks
 from llm_testgen.bench.pulls.tables import series_of
 
 NAMES = ("small", "large")
@@ -41,6 +42,19 @@ def test_a_page_shows_its_plot_wherever_that_is(run, tmp_path, name):
     _, page = run(RESULTS, "--plots", tmp_path / "plots", name=name)
     assert f"](../plots/{name}.svg)" in page
     assert (tmp_path / "plots" / f"{name}.svg").is_file()
+
+
+def test_pages_of_experiments_are_linked_where_they_lie(run, tmp_path):
+    _, page = run(RESULTS, name="pull-requests")
+    assert "The experiments" not in page
+    (tmp_path / "pages" / "context.md").touch()
+    _, page = run(RESULTS, name="pull-requests")
+    assert re.findall(r"\]\((\w+\.md)\)", page) == ["context.md"]
+
+
+def test_an_arm_that_is_left_out_of_a_comparison_is_named():
+    found = Found((), Progress(21), cases=tuple(range(21)), scarce=((OURS, "small", 3),))
+    assert list(remarks(found)) == ["llm-testgen is not compared with small: 3 of 21 cases have a result"]
 
 
 def test_without_results_there_is_no_plot_to_show(run, tmp_path):

@@ -17,6 +17,7 @@ from llm_testgen.bench.pulls.tables import (
     markdown,
     percent,
     points,
+    scarce,
     series_of,
 )
 
@@ -40,6 +41,16 @@ def test_arms_are_compared_on_the_cases_that_all_of_them_have():
         ("ours", "n", 1),
     ]
     assert "z-1.0" not in {one.case for one in series[0].results}
+
+
+def test_an_arm_with_few_results_does_not_take_the_cases_of_the_others():
+    results = [*RESULTS, *(result(COVERUP, f"{project}-1.0") for project in "abcd")]
+    arms = OURS, PLAIN, COVERUP
+    assert [(one.arm.key, len(one.results)) for one in series_of(results, arms, ("m",))] == [("ours", 8), ("plain", 8)]
+    assert list(scarce(results, arms, ("m", "n"))) == [(COVERUP, "m", 4)]
+    results.append(result(COVERUP, "e-1.0"))
+    assert [len(one.results) for one in series_of(results, arms, ("m",))] == [5, 5, 5]
+    assert not list(scarce(results, arms, ("m",)))
 
 
 def test_arms_that_were_judged_by_other_lines_are_not_compared():

@@ -196,7 +196,7 @@ def pull_requests(ctx: click.Context, /, *, arms: tuple[str, ...], **values: Any
     print_tables(console, tables)
     plot = _drawn("pull-requests", "Tests by arm", found, outputs)
     if outputs.markdown is not None:
-        write_text(main_page(found, tables, options, plot), outputs.markdown, "--markdown")
+        write_text(main_page(found, tables, options, plot, outputs.markdown.parent), outputs.markdown, "--markdown")
     _finish(found, outputs, options, console)
     if found.progress.failed:
         ctx.exit(EXIT_INCOMPLETE)

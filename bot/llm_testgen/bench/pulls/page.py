@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from llm_testgen.bench.pulls.experiments import EXPERIMENTS, Experiment
 from llm_testgen.bench.pulls.run import Found, PullOptions, remarks
@@ -64,21 +65,30 @@ the signs of projects has a p under 0.05.
 """
 
 
-def main_page(found: Found, tables: Sequence[Table], options: PullOptions, plot: str) -> str:
-    """The page of ``bench pull-requests``; ``plot`` is the address of its plot, empty where there is none."""
-    return "\n".join(_main_parts(found, tables, options, plot))
+def main_page(found: Found, tables: Sequence[Table], options: PullOptions, plot: str, folder: Path) -> str:
+    """The page of ``bench pull-requests``.
+
+    Args:
+        found: What is known.
+        tables: What it shows.
+        options: What was asked for.
+        plot: The address of its plot; empty where there is none.
+        folder: Where it will lie; pages of experiments that lie there too are linked.
+    """
+    return "\n".join(_main_parts(found, tables, options, plot, folder))
 
 
-def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions, plot: str) -> Iterator[str]:
+def _main_parts(found: Found, tables: Sequence[Table], options: PullOptions, plot: str, folder: Path) -> Iterator[str]:
     yield "# Tests for real changes, in several ways\n"
     yield "`make bench-replay` makes this page from recorded replies; no model is needed.\n"
     yield f"{_cases(found, options)}\n"
     if plot:
         yield f"![Tests by arm]({plot})\n"
     yield from _tables(tables)
-    yield "## The experiments\n"
-    yield from (f"- [{one.title}]({one.name}.md): {one.question[0].lower()}{one.question[1:]}" for one in EXPERIMENTS)
-    yield ""
+    if pages := [one for one in EXPERIMENTS if (folder / f"{one.name}.md").is_file()]:
+        yield "## The experiments\n"
+        yield from (f"- [{one.title}]({one.name}.md): {one.question[0].lower()}{one.question[1:]}" for one in pages)
+        yield ""
     yield _METHOD
     yield from _remarks(found)
 

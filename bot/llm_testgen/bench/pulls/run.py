@@ -27,7 +27,7 @@ from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
 from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measure, side_by_side
-from llm_testgen.bench.pulls.tables import Series, Table, by_model, series_of
+from llm_testgen.bench.pulls.tables import Series, Table, by_model, scarce, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
 from llm_testgen.edges.local import LocalModel, find_local, open_local
@@ -99,12 +99,14 @@ class Found:
         progress: What was found now, and what could not be.
         cases: The cases that were asked for.
         serving: What serving the models takes, as far as it is known.
+        scarce: Arms that are not compared, with the model and the number of cases that have a result.
     """
 
     series: tuple[Series, ...]
     progress: Progress
     cases: tuple[Case, ...]
     serving: tuple[ServingRecord, ...] = ()
+    scarce: tuple[tuple[Arm, str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -238,7 +240,7 @@ async def run_pulls(options: PullOptions, arms: Sequence[Arm], environ: Mapping[
     asked = (options.seed, options.methods)
     known = [result for result in results if result.case in order and (result.seed, result.most) == asked]
     known.sort(key=lambda result: order[result.case])
-    return Found(series_of(known, arms, models), progress, cases, serving)
+    return Found(series_of(known, arms, models), progress, cases, serving, tuple(scarce(known, arms, models)))
 
 
 async def _serving(
@@ -319,5 +321,7 @@ def remarks(found: Found) -> Iterator[str]:
                 f"{count} of {len(found.cases)} cases are compared with {model}: of the others an arm has no result, "
                 "or one for other lines, which another --out finds anew"
             )
+    for arm, model, count in found.scarce:
+        yield f"{arm.label} is not compared with {model}: {count} of {len(found.cases)} cases have a result"
     for reason, count in progress.lacking.items():
         yield f"{count} of {progress.total} results are not there: {reason}"

@@ -70,16 +70,14 @@ class Series:
 
 
 def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> tuple[Series, ...]:
-    """What can be compared: of each model the cases of which there is a result of every arm that has any.
+    """What can be compared: of each model the cases of which there is a result of every arm that is compared.
 
-    All of a case are by the same measure: a project's own tests may do other things on another machine.
+    All of a case are by the same measure: a project's own tests may do other things on another machine. An arm takes
+    part that has a result of more than half of the cases: see `scarce`.
     """
-    forms = {(arm.key, arm.digest()) for arm in arms}
-    known = [result for result in results if (result.arm, result.form) in forms]
     found: list[Series] = []
-    for model in models:
-        by_arm = {arm.key: by_case([one for one in known if (one.arm, one.model) == (arm.key, model)]) for arm in arms}
-        there = [arm for arm in arms if by_arm[arm.key]]
+    for model, by_arm in _known(results, arms, models).items():
+        there = [arm for arm in arms if _suffices(by_arm, arm)]
         shared = (
             [case for case in by_arm[there[0].key] if _comparable([by_arm[arm.key].get(case) for arm in there])]
             if there
@@ -87,6 +85,31 @@ def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequenc
         )
         found += [Series(arm, model, tuple(by_arm[arm.key][case] for case in shared)) for arm in there if shared]
     return tuple(found)
+
+
+def scarce(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> Iterator[tuple[Arm, str, int]]:
+    """Arms that are not compared, with the model: so few cases have a result that the others would be of no use."""
+    for model, by_arm in _known(results, arms, models).items():
+        yield from (
+            (arm, model, len(by_arm[arm.key])) for arm in arms if by_arm[arm.key] and not _suffices(by_arm, arm)
+        )
+
+
+_ByArm = Mapping[str, Mapping[str, ArmResult]]
+
+
+def _known(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequence[str]) -> Mapping[str, _ByArm]:
+    """Results by model, arm and case; those of other forms of an arm do not count."""
+    forms = {(arm.key, arm.digest()) for arm in arms}
+    known = [result for result in results if (result.arm, result.form) in forms]
+    return {
+        model: {arm.key: by_case([one for one in known if (one.arm, one.model) == (arm.key, model)]) for arm in arms}
+        for model in models
+    }
+
+
+def _suffices(by_arm: _ByArm, arm: Arm) -> bool:
+    return 2 * len(by_arm[arm.key]) > max(map(len, by_arm.values()))
 
 
 def _comparable(results: Sequence[ArmResult | None]) -> bool:
