@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _FORMS = ("png", "svg")
 _INCHES = (9.0, 4.2)
+_APART = 0.2
 
 
 def draw(name: str, title: str, series: Sequence[Series], folder: Path) -> tuple[Path, ...]:
@@ -76,14 +78,18 @@ def _panel(axes: Axes, series: Sequence[Series], intervals: Sequence[Interval | 
     models = list(dict.fromkeys(one.model for one in series))
     ways = list(dict.fromkeys(one.label for one in series))
     on_scale = all(one.arm.x is not None for one in series)
+    scale = sorted({one.arm.x for one in series if one.arm.x is not None})
+    # Intervals of two models at the same place would hide each other.
+    shift = _APART * min((after - before for before, after in pairwise(scale)), default=0.0)
     for number, model in enumerate(models):
         drawn = [
             (one, found)
             for one, found in zip(series, intervals, strict=True)
             if one.model == model and found is not None
         ]
+        offset = _offset(number, len(models))
         places = [
-            one.arm.x if on_scale and one.arm.x is not None else ways.index(one.label) + _offset(number, len(models))
+            one.arm.x + shift * offset if on_scale and one.arm.x is not None else ways.index(one.label) + offset
             for one, _ in drawn
         ]
         heights = [100 * found.value for _, found in drawn]
@@ -106,5 +112,5 @@ def _panel(axes: Axes, series: Sequence[Series], intervals: Sequence[Interval | 
 
 
 def _offset(number: int, count: int) -> float:
-    """Where the bar of one model stands beside those of the others."""
+    """Where one model stands beside the others, where there is 1 from one way to the next."""
     return (number - (count - 1) / 2) * 0.8 / count
