@@ -104,6 +104,10 @@ class Exchanges:
         """
         return cls(_FILES.read(path))
 
+    def knows(self, purse: str) -> bool:
+        """Whether anything of a purse is there."""
+        return any(name == purse for name, _ in self._known)
+
     def find(self, purse: str, digest: str, times: int) -> Exchange | None:
         """The answer to what a purse has asked so many times before; None where it is not known."""
         known = self._known.get((purse, digest), [])

@@ -19,7 +19,7 @@ from llm_testgen.bench.chain_report import WayFigures, way_figures
 from llm_testgen.bench.chain_ways import Yield, follow, proofs
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.bench.pulls.arms import Arm
-from llm_testgen.bench.pulls.peering import PeerTools, peer_case, try_peer
+from llm_testgen.bench.pulls.peering import PeerTools, can_be_asked, peer_case, try_peer
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
@@ -290,6 +290,8 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
     case, ground = scene.case, scene.ground
     if tools.peers is None or arm.key not in tools.peers.peers:
         return f"{arm.label} is not there"
+    if not can_be_asked(arm, case.name, name, tools.peers):
+        return _UNRECORDED
     if tools.live is not None:
         await tools.live(name)
     given = peer_case(case.name, ground, tools.machines[case.environment].interpreter)

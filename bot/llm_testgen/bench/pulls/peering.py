@@ -67,6 +67,15 @@ class PeerResult:
     seconds: float
 
 
+def can_be_asked(arm: Arm, case: str, model: str, tools: PeerTools) -> bool:
+    """Whether a run would come to anything: a generator takes minutes to begin, also where nothing answers it."""
+    return tools.service is not None or tools.exchanges.knows(_purse(arm, case, model))
+
+
+def _purse(arm: Arm, case: str, model: str) -> str:
+    return f"{arm.key}.{case}.{model}"
+
+
 def peer_case(name: str, ground: Ground, interpreter: Interpreter) -> PeerCase:
     """A case as other generators get it; what our own runs of pytest have to do without, theirs do without, too.
 
@@ -111,7 +120,7 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
     proxy = Proxy(Rules(model), tools.exchanges, CompletionsServer(service) if service else None)
     # A reply that does not come to an end must leave the next method its share, as in every other arm.
     budget = Budget(arm.purse * len(case.targets), reply_tokens=arm.purse)
-    purse = proxy.open_purse(f"{arm.key}.{case.name}.{model}", budget)
+    purse = proxy.open_purse(_purse(arm, case.name, model), budget)
     run = await run_peer(tools.peers[arm.key], case, proxy, purse, tools.machine)
     existing = {
         file.path: case.snapshot.read(file).decode("utf-8", "replace")
