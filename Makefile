@@ -90,7 +90,7 @@ bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedd
 # The page of pull-requests comes last: it links those that are there.
 RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instruct
 RECORDED_WIDELY := models pull-requests
-RECORDED_ONCE := temperature context comments language examples prefill
+RECORDED_ONCE := temperature context comments language prefill
 
 .PHONY: bench-replay
 bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
