@@ -166,6 +166,19 @@ def test_the_name_comes_before_the_import_and_that_before_the_number_of_tests(in
     )
 
 
+def test_tests_of_examples_come_last_unless_it_is_an_example_that_is_tested(indexed):
+    index = indexed(
+        {
+            "pkg/cart.py": CART,
+            "examples/shop/app.py": "import pkg.cart\ndef shop(): ...\n",
+            "examples/shop/tests/test_cart.py": "from pkg.cart import deep\nimport examples.shop.app\n" + TEST,
+            "tests/test_other.py": "import pkg.cart\nimport examples.shop.app\n" + TEST,
+        }
+    )
+    assert index.test_files_of("pkg/cart.py") == ("tests/test_other.py", "examples/shop/tests/test_cart.py")
+    assert index.test_files_of("examples/shop/app.py")[0] == "examples/shop/tests/test_cart.py"
+
+
 def test_of_modules_with_one_name_each_has_the_file_that_mirrors_its_folder(indexed):
     index = indexed(
         {

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from llm_testgen.index.conventions import mirrored, module_stem, name_match
 from llm_testgen.index.fixtures import conftests
 from llm_testgen.index.lookup import Key, Lookup
+from llm_testgen.paths import is_tooling
 
 _TESTS = """
     SELECT source_file.id, qualname, path FROM source_file JOIN definition USING (blob_id)
@@ -19,14 +20,16 @@ class _Fit:
     """How well a test file fits a module."""
 
     path: str
+    aside: bool
     name: int
     mirrored: int
     imports: bool
     reaching: int
 
     @property
-    def rank(self) -> tuple[int, int, bool, int, str]:
-        return (-self.name, -self.mirrored if self.name else 0, not self.imports, -self.reaching, self.path)
+    def rank(self) -> tuple[bool, int, int, bool, int, str]:
+        mirrored = -self.mirrored if self.name else 0
+        return self.aside, -self.name, mirrored, not self.imports, -self.reaching, self.path
 
 
 def test_files(lookup: Lookup) -> tuple[str, ...]:
@@ -50,7 +53,8 @@ def fixtures_for(lookup: Lookup, test_path: str) -> tuple[str, ...]:
 def test_files_of(lookup: Lookup, path: str) -> tuple[str, ...]:
     """Existing test files for a source module: by name, then by import, then by the number of tests that reach it.
 
-    A name alone counts only where no other module has it.
+    A name alone counts only where no other module has it. Tests of examples and tools come last for a module that is
+    none of them: they run with what that example needs.
     """
     stems = [
         module_stem(other) for (other,) in lookup.connection.execute("SELECT path FROM source_file WHERE NOT is_test")
@@ -64,6 +68,7 @@ def test_files_of(lookup: Lookup, path: str) -> tuple[str, ...]:
         if used or name:
             fit = _Fit(
                 path=test_path,
+                aside=is_tooling(test_path) and not is_tooling(path),
                 name=name,
                 mirrored=mirrored(path, test_path),
                 imports=test_path in importing,
