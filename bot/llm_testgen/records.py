@@ -661,6 +661,7 @@ class SuiteRun:
         failures: The first failures, in order.
         passed_tests: Names of the tests that passed, as ``path::name``.
         failed_tests: Names of the tests that failed.
+        timed_out: Whether the problem is that it took too long.
     """
 
     passed: int
@@ -672,6 +673,7 @@ class SuiteRun:
     failures: tuple[Failure, ...] = ()
     passed_tests: frozenset[str] = frozenset()
     failed_tests: frozenset[str] = frozenset()
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,16 @@ def test_other_files_than_those_at_head_are_run_each_time(kept):
 
 
 def test_a_suite_that_was_cut_short_is_no_measure(kept):
-    suite = Scripted(SuiteRun(1, 0, 0, {}, "did not end within 900 s"))
+    suite = Scripted(SuiteRun(1, 0, 0, {}, "did not end within 900 s", timed_out=True))
     with pytest.raises(ProjectError, match=r"tests of tiny-1\.0 are no measure: did not end .* less busy"):
         run(suite, kept)
     suite.run = WHOLE
     assert run(suite, kept).passed == 1
+
+
+def test_only_time_is_a_matter_of_the_machine(kept):
+    with pytest.raises(ProjectError, match=r"are no measure: pytest found no tests$"):
+        run(Scripted(SuiteRun(0, 0, 0, {}, "pytest found no tests")), kept)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):

@@ -92,8 +92,16 @@ def said(text, **more):
             "/a/b/lib/python3.11/site-packages/_pytest/python.py:4: in x",
             "../../c/site-packages/_pytest/python.py:4: in x",
         ),
-        ('File "/usr/lib/python3.11/ast.py:50: in parse', 'File "/opt/py/lib/python3.11/ast.py:52: in parse'),
+        (
+            'File "/usr/lib/python3.11/ast.py", line 50, in parse',
+            'File "/opt/py/lib64/python3.11/ast.py", line 52, in parse',
+        ),
+        ("/usr/lib/python3.11/ast.py:50: in parse", "/opt/py/lib64/python3.11/ast.py:52: in parse"),
         ("<frozen importlib._bootstrap>:690: in _load", "<frozen importlib._bootstrap>:688: in _load"),
+        ('File "<frozen importlib._bootstrap>", line 690', 'File "<frozen importlib._bootstrap>", line 688'),
+        ("<MagicMock name='f' id='139872345678912'>", "<MagicMock name='f' id='140000000000000'>"),
+        ("<Thread(T-1, started daemon 139872345678912)>", "<Thread(T-1, started daemon 140000000000000)>"),
+        ("1 failed in 61.00s (0:01:01)", "1 failed in 59.20s"),
     ],
 )
 def test_what_differs_from_run_to_run_does_not_make_another_request(first, second):
@@ -102,6 +110,12 @@ def test_what_differs_from_run_to_run_does_not_make_another_request(first, secon
 
 def test_what_was_asked_makes_the_request():
     known = [said("a"), said("b"), said("/x/site-packages/a.py:1"), said("/x/site-packages/a.py:2")]
-    known += [said("a", max_tokens=1), said("a", max_tokens=2), said("a", tools=[{"x": 1}])]
+    known += [
+        said("of the project: a.py:1"),
+        said("of the project: a.py:2"),
+        said("a", max_tokens=1),
+        said("a", max_tokens=2),
+        said("a", tools=[{"x": 1}]),
+    ]
     assert len(set(known)) == len(known)
     assert request_digest({"a": 1, "b": 2}) == request_digest({"b": 2, "a": 1})

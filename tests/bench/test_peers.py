@@ -72,6 +72,17 @@ def test_coverup_is_run_on_the_pieces_that_are_wanted_with_a_checkpoint_of_its_o
     assert (peer.collected(case()), peer.added(case())) == (("tests/test_coverup_*.py",), {})
 
 
+def run_pytest(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(Path(coverup_suite.__file__).parent), str(folder)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("file", "fails", "counted"),
     [
@@ -86,15 +97,7 @@ def test_only_tests_of_the_project_are_excused_when_they_fail(file, fails, count
     unknown = "import not_there\n"
     files = {"test_old.py": failing, "test_lost.py": unknown, "tmp_test_abc.py": failing, "test_coverup_1.py": unknown}
     (tmp_path / file).write_text(files[file])
-    command = [sys.executable, "-m", "pytest", "-p", "coverup_suite", "-p", "no:cacheprovider", "-x", file]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(coverup_suite.__file__).parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_pytest(tmp_path, "-p", "coverup_suite", "-x", file)
     assert (done.returncode in {1, 2}) == fails, done.stdout
     assert counted in done.stdout
 
@@ -105,16 +108,38 @@ def test_tests_of_the_project_are_run_until_they_are_measured(measured, counted,
         (tmp_path / name).write_text("def test_right():\n    pass\n")
     if measured:
         (tmp_path / "checkpoint.json").touch()
-    plugin = ["-p", "coverup_suite", "-p", "no:cacheprovider", "--measured-by=checkpoint.json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugin, "."],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(coverup_suite.__file__).parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_pytest(tmp_path, "-p", "coverup_suite", "--measured-by=checkpoint.json", ".")
     assert counted in done.stdout
+
+
+# As pytest-cov begins, with a goal that is never reached.
+COV = """
+import pytest
+
+def pytest_addoption(parser):
+    parser.addoption("--cov", action="append", default=[], dest="cov_source")
+
+class Short:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session):
+        yield
+        session.testsfailed += 1
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config):
+    if early_config.known_args_namespace.cov_source:
+        early_config.pluginmanager.register(Short())
+"""
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_goal_of_the_project_for_its_coverage_does_not_count(ours, tmp_path):
+    (tmp_path / "like_cov.py").write_text(COV)
+    (tmp_path / "test_old.py").write_text("def test_right():\n    pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --cov=. -p like_cov\npythonpath = .\n")
+    done = run_pytest(tmp_path, *(["-p", "coverup_suite"] if ours else []))
+    assert "1 passed" in done.stdout, done.stderr
+    assert done.returncode == (0 if ours else 1)
 
 
 def test_coverup_takes_one_package_at_a_time():
@@ -136,6 +161,12 @@ def test_the_checkpoint_keeps_what_holds_no_wanted_line_for_done(tmp_path, monke
     runpy.run_path(coverup_focus.__file__, run_name="__main__")
     left = json.loads(checkpoint.read_text())
     assert left == state | {"done": done | {str(tmp_path / "a.py"): [[1, 4]]}, "counters": {"G": 0}}
+
+
+def test_a_checkpoint_that_is_not_there_is_said_in_words(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["focus", str(tmp_path / "none.json"), "{}"])
+    with pytest.raises(SystemExit, match="the suite that it is to extend does not end well"):
+        runpy.run_path(coverup_focus.__file__, run_name="__main__")
 
 
 def test_the_environment_of_coverup_has_a_pytest_that_its_plugins_work_with():

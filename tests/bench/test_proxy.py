@@ -186,6 +186,25 @@ def test_a_server_that_takes_no_request_at_all_is_not_written_down_as_one_that_r
     assert replayed == told
 
 
+def test_a_server_that_took_one_before_is_one_that_refuses(tmp_path):
+    path = tmp_path / "r.jsonl"
+    ask(Scripted(completion("one")), {}, exchanges=Exchanges.open(path))
+    requests = {"top_p": 1}, {}
+    told, purse = ask(
+        Scripted(Answered(400, {"error": {"message": "too long"}})), *requests, exchanges=Exchanges.open(path)
+    )
+    assert [answer.status for answer in told] == [400, 200]
+    assert purse.rejected == []
+    assert ask(None, *requests, exchanges=Exchanges.from_file(path))[0] == told
+
+
+def test_what_is_waited_for_is_not_what_was_recorded(tmp_path):
+    path = tmp_path / "r.jsonl"
+    _, purse = ask(Scripted(completion("one")), {}, exchanges=Exchanges.open(path))
+    assert purse.waited > 0
+    assert ask(None, {}, exchanges=Exchanges.from_file(path))[1].waited == 0
+
+
 def test_tokens_are_estimated_where_the_server_does_not_count_them():
     (answer,), purse = ask(Scripted(Answered(200, {"choices": completion().body["choices"]})), {})
     assert purse.usage.tokens_in > 0

@@ -63,9 +63,8 @@ class KnownSuite:
             return known
         run = await self._suite.run_suite()
         if run.problem:
-            msg = (
-                f"the tests of {self._name} are no measure: {run.problem}; run this again when the machine is less busy"
-            )
+            advice = "; run this again when the machine is less busy" if run.timed_out else ""
+            msg = f"the tests of {self._name} are no measure: {run.problem}{advice}"
             raise ProjectError(msg)
         # What a person is told of is the first failure.
         kept = _Kept(key=key, run=_shortened(run))

@@ -151,7 +151,7 @@ class Ledger:
 
     @contextmanager
     def _timed(self, part: Part) -> Iterator[None]:
-        """Account for a run whose process does not tell its CPU time: nothing else runs beside such a one."""
+        """Account for a run whose process does not tell its CPU time: it is that of all processes."""
         before, started = tree_cpu(), time.monotonic()
         yield
         self._spend(part, tree_cpu() - before, time.monotonic() - started)

@@ -17,6 +17,8 @@ from pathlib import Path
 def main() -> None:
     """Rewrite the checkpoint."""
     checkpoint, wanted = Path(sys.argv[1]), json.loads(sys.argv[2])
+    if not checkpoint.exists():
+        sys.exit("it did not begin: the suite that it is to extend does not end well, or no line is left to be covered")
     state = json.loads(checkpoint.read_text(encoding="utf-8"))
     lines = {str(Path(path).resolve()): found for path, found in wanted.items()}
     state["done"] = {

@@ -1,7 +1,9 @@
 """A pytest plugin for CoverUp's runs: tests of the project that fail count as skipped, and are run once.
 
 CoverUp stops when the suite that it is to extend has a failing test, and a real change has such tests whenever it
-changes what the older ones expect. The candidates that CoverUp tries keep their verdicts.
+changes what the older ones expect. The candidates that CoverUp tries keep their verdicts. It stops as well where
+pytest-cov, which a project's own settings may ask for, finds that the suite falls short of a goal, so nothing but
+CoverUp measures.
 
 It runs the whole suite once to see what is covered, which it writes into its checkpoint, and again at its end, which
 it only prints: nothing that it makes depends on that. So the project's own tests are left out where the checkpoint is
@@ -23,6 +25,13 @@ _CANDIDATES = ("tmp_test_", "test_coverup_")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Tell pytest of our option."""
     parser.addoption("--measured-by", metavar="FILE", help="What is there once the suite was run.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Leave pytest-cov nothing to measure, before it looks: that is where this hook is called first of all."""
+    early_config.known_args_namespace.cov_source = []
+    return (yield)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -20,13 +20,18 @@ _VOLATILE = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     # Where packages and the standard library are, and at which line of the latter, is up to the machine.
     (re.compile(r"(?:\.\.)?(?:/[^\s'\":/]+)*/site-packages/"), "/site-packages/"),
-    (re.compile(r"(?:\.\.)?(?:/[^\s'\":/]+)*/lib/python3\.\d+/([^\s:]+):\d+"), r"/lib/python/\1:0"),
-    (re.compile(r"<frozen ([\w.]+)>:\d+"), r"<frozen \1>:0"),
+    (
+        re.compile(r"(?:\.\.)?(?:/[^\s'\":/]+)*/lib(?:64)?/python3\.\d+/([^\s:\"]+)(:|\", line )\d+"),
+        r"/lib/python/\1\g<2>0",
+    ),
+    (re.compile(r"<frozen ([\w.]+)>(:|\", line )\d+"), r"<frozen \1>\g<2>0"),
     (re.compile(r"(?:/[^\s'\"/]+)*/llm-testgen-[^/\s'\"]+"), "/copy"),
     (re.compile(r"\btmp(_test_)?[a-z0-9_]{8}\b"), "tmp"),
     (re.compile(r"\bpytest-of-\w+/pytest-\d+"), "pytest"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0x"),
-    (re.compile(r"\b\d+\.\d+ ?s(?:econds)?\b"), "0s"),
+    (re.compile(r"\bid='\d+'"), "id='0'"),  # of a mock
+    (re.compile(r"\bstarted (daemon )?\d+"), r"started \g<1>0"),  # of a thread
+    (re.compile(r"\b\d+\.\d+ ?s(?:econds)?\b( \(\d+:\d+:\d+\))?"), "0s"),
 )
 
 

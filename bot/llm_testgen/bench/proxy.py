@@ -101,6 +101,7 @@ class Purse:
         unrecorded: Requests that a replay does not know.
         failed: Requests that the model's server did not answer.
         rejected: Requests that the model's server would not take, while it has taken none; empty once it took one.
+        waited: Seconds that the model's server took: none for what was recorded before.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Purse:
     unrecorded: int = 0
     failed: int = 0
     rejected: list[Exchange] = field(default_factory=list)
+    waited: float = 0.0
     _times: Counter[str] = field(default_factory=Counter)
     # One after the other: what two may spend at once cannot be known, and a recording has an order.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -203,6 +205,8 @@ class Proxy:
                 return answer
             known = answer
         purse.pay(known)
+        if purse.replies:
+            self._write_down(purse.rejected)
         return known
 
     def _sent(self, request: Mapping[str, object], number: int, granted: int) -> dict[str, object]:
@@ -222,6 +226,8 @@ class Proxy:
         except ModelError as error:
             purse.failed += 1
             return failure(_FAILED, str(error), "no_answer")
+        seconds = time.monotonic() - started
+        purse.waited += seconds
         lasting = answer.status in _LASTING or (answer.status == _OK and _first_choice(answer.body) is not None)
         if not lasting:
             purse.failed += 1
@@ -236,20 +242,19 @@ class Proxy:
                 "model": self._upstream.model or self.rules.model,
                 "tokens_in": tokens_in,
                 "tokens_out": tokens_out,
-                "seconds": round(time.monotonic() - started, 2),
+                "seconds": round(seconds, 2),
             }
         )
-        self._keep(purse, exchange)
+        # A server that has taken nothing yet may not be set up for such requests at all.
+        purse.rejected.append(exchange)
+        if exchange.status == _OK or purse.replies:
+            self._write_down(purse.rejected)
         return exchange
 
-    def _keep(self, purse: Purse, exchange: Exchange) -> None:
-        """Write an exchange down. A server that has taken nothing yet may not be set up for such requests at all."""
-        if exchange.status != _OK and not purse.replies:
-            purse.rejected.append(exchange)
-            return
-        for one in (*purse.rejected, exchange):
+    def _write_down(self, exchanges: list[Exchange]) -> None:
+        for one in exchanges:
             self._exchanges.add(one)
-        purse.rejected.clear()
+        exchanges.clear()
 
 
 def failure(status: int, message: str, code: str) -> Answered:

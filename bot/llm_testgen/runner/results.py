@@ -15,12 +15,16 @@ from llm_testgen.runner.observations import MOST, ObservationClaim
 Relative = Callable[[str], str | None]
 _Model = TypeVar("_Model", bound=BaseModel)
 
-# Colours, the folder of the copy, the number of a candidate's file, addresses of objects.
+# Colours, the folder of the copy and those of temporary files, the number of a candidate's file, what objects are told
+# apart by.
 _VOLATILE = (
     (re.compile(r"\x1b\[[0-9;]*m"), ""),
     (re.compile(r"/[^\s'\"]*/llm-testgen-[^/\s'\"]+/project/"), ""),
+    (re.compile(r"(/[^\s'\"/]+)*/pytest-of-[^/\s'\"]+/pytest-\d+/"), "/"),
+    (re.compile(r"/[^\s'\"]*/llm-testgen-[^/\s'\"]+/"), "/"),
     (re.compile(r"test_llm_testgen(_\d+)+"), "test_candidate"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0x…"),
+    (re.compile(r"\bid='\d+'"), "id='…'"),  # of a mock
 )
 # Exit codes of pytest: the session ended with failures or without.
 _SESSION_ENDED = (0, 1)
@@ -238,7 +242,8 @@ def as_suite_run(
     """A session over whole test files; ``exceeded`` is the limit in seconds that it ran into."""
     if result is None:
         problem = said if exceeded is None else f"did not end within {exceeded:g} s"
-        return SuiteRun(0, 0, 0, {}, problem or "the process ended without a report", seconds)
+        problem = problem or "the process ended without a report"
+        return SuiteRun(0, 0, 0, {}, problem, seconds, timed_out=exceeded is not None)
     counts = Counter(result.outcomes.values())
     problem = ""
     if exceeded is not None:
@@ -253,6 +258,7 @@ def as_suite_run(
         skipped=counts["skipped"] + counts["xfailed"],
         coverage=_coverage(result, relative),
         problem=problem,
+        timed_out=exceeded is not None,
         seconds=seconds,
         failures=_failures(result.failures),
         passed_tests=_tests(result, "passed"),

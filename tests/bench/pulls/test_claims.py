@@ -48,6 +48,13 @@ def test_of_two_models_the_smaller_one_is_compared_with_the_larger():
     assert claims_table([claim], series([[6] * 4], [[3] * 4])) is None
 
 
+def test_models_of_which_other_lines_are_missing_are_not_compared():
+    sizes = ("small", 4), ("large", 8)
+    results = [result(arm, model=model, missing=missing) for arm in (AUTHOR, NONE) for model, missing in sizes]
+    claim = Claim("They help the smaller model most", HELP.more, HELP.less, HELP.measure, of_smaller=True)
+    assert claims_table([claim], series_of(results, (AUTHOR, NONE), ("small", "large"))) is None
+
+
 def test_nothing_is_claimed_of_arms_that_are_not_there_or_found_nothing():
     assert claims_table([HELP], series_of([result(OURS)], (OURS, PLAIN), ("m",))) is None
     more, less = series([[1, 1, 1, 1]], [[0, 0, 0, 0]])[::-1]

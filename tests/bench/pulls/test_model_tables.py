@@ -45,6 +45,11 @@ def test_each_model_is_seen_on_the_same_cases():
     assert [table.rows for table in model_tables(series)] == [table.rows for table in model_tables(SERIES)]
 
 
+def test_a_case_of_which_other_lines_are_missing_is_another_case():
+    results = [result(OURS, "a-1.0", model=model, missing=missing) for model, missing in (("one", 4), ("other", 8))]
+    assert not on_shared_cases(series_of(results, (OURS,), ("one", "other")))
+
+
 def test_one_model_alone_has_nothing_to_be_compared_with():
     alone = [one for one in SERIES if one.model == "base"]
     assert not [table for table in model_tables(alone) if "Compared" in table.title]

@@ -88,6 +88,14 @@ def test_funnel_and_costs_are_sums():
     assert (costs["tokens out"], costs["CPU s of tests"], costs["CPU s / case"]) == ("3,200", "12", "1.50")
 
 
+def test_time_is_told_only_where_nothing_ran_beside():
+    beside = result(PLAIN, "z-1.0").model_copy(update={"seconds": None})
+    series = series_of([*RESULTS, beside, result(OURS, "z-1.0")], (OURS, PLAIN), ("m",))
+    costs = row(cost_table(series), PLAIN.label)
+    assert [costs[name] for name in ("CPU s of tests", "CPU s / case", "judging s / case")] == ["-"] * 3
+    assert row(cost_table(series), OURS.label)["judging s / case"] == "2.00"
+
+
 def test_nothing_is_said_of_what_another_generator_does_by_itself():
     found = result(COVERUP)
     found = found.model_copy(update={"funnel": None, "figures": found.figures.model_copy(update={"parts": ()})})
@@ -115,6 +123,11 @@ def test_the_authors_tests_stand_with_each_model_where_cases_differ():
     results = [result(OURS, model=model) for model in ("m", "n", "o")]
     series = series_of([*results, result(OURS, "b-1.0", model="o")], (OURS,), ("m", "n", "o"))
     assert [cells[1:3] for cells in human_rows(series)] == [("m", "1"), ("n", "1"), ("o", "2")]
+
+
+def test_the_authors_tests_stand_with_each_model_where_other_lines_are_missing():
+    series = series_of([result(OURS), result(OURS, model="n", missing=8)], (OURS,), ("m", "n"))
+    assert [cells[1:4] for cells in human_rows(series)] == [("m", "1", "3/4"), ("n", "1", "7/8")]
 
 
 def test_an_experiment_stands_by_what_it_changes():

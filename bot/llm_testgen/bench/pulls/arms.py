@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from llm_testgen.bench import coverup_focus, coverup_suite, peers
 from llm_testgen.bench.chain_ways import Way, plain_templates
 from llm_testgen.bench.pulls.rewriting import without_comments
 from llm_testgen.recipe import DEFAULT_RECIPE, Begun, Choice, Kind, Recipe
@@ -21,6 +22,7 @@ from llm_testgen.stages.prompt import Templates, default_templates
 PURSE = 800
 _COMMENTS = 600
 _ITALIAN = files("llm_testgen.bench") / "data" / "italian"
+_PEER_SOURCES = tuple(Path(str(module.__file__)) for module in (coverup_focus, coverup_suite, peers))
 _FULL = Generation()
 _ONCE = Generation(attempts=1)
 _OFTEN = Generation(attempts=8)  # more than the purse lets be: it is what ends them
@@ -65,9 +67,13 @@ class Arm:
         return Way(self.key, self.label, self.key, self.settings, self.whole, self.selects)
 
     def digest(self) -> str:
-        """What tells results of this arm from those of another form of it: settings, recipe, words of the prompts."""
+        """What tells results of this arm from those of another form of it: settings, recipe, words of the prompts.
+
+        Of a peer it is how it is run.
+        """
         templates = self.templates()
-        texts = "".join(path.read_text("utf-8") for path in sorted(templates.folder.rglob("*.jinja")))
+        paths = _PEER_SOURCES if self.peer else sorted(templates.folder.rglob("*.jinja"))
+        texts = "".join(path.read_text("utf-8") for path in paths)
         # Sets have no order of their own.
         settings = replace(self.settings, repairing=frozenset()), sorted(self.settings.repairing)
         parts = (settings, self.whole, self.selects, self.purse, self.rewrite.__name__, templates.recipe, texts)

@@ -68,9 +68,14 @@ def _by_size(claim: Claim, series: Sequence[Series]) -> Iterator[Sequence[str]]:
     pairs = list(_pairs(claim, series))
     if len(pairs) < 2:  # noqa: PLR2004 - a smaller and a larger model
         return
-    effects = [_effects(more, less, claim.measure) for _, more, less in pairs[:2]]
+    measures = [{result.case: result.measure for result in more.results} for _, more, _ in pairs[:2]]
+    shared = {case for case, _ in measures[0].items() & measures[1].items()}
+    effects = [
+        {case: effect for case, effect in _effects(more, less, claim.measure).items() if case in shared}
+        for _, more, less in pairs[:2]
+    ]
     projects = {result.case: result.project for _, more, _ in pairs[:2] for result in more.results}
-    if not effects[0].keys() & effects[1].keys():
+    if not shared:
         return
     found = compare(effects[0], effects[1], projects.__getitem__)
     cells = [f"{points(found.interval)} points" if measure is claim.measure else _NONE for measure in Measure]

@@ -19,7 +19,7 @@ from llm_testgen.bench.chain_report import WayFigures, way_figures
 from llm_testgen.bench.chain_ways import Yield, follow, proofs
 from llm_testgen.bench.environments import Workshop
 from llm_testgen.bench.pulls.arms import Arm
-from llm_testgen.bench.pulls.peering import PeerTools, can_be_asked, peer_case, try_peer
+from llm_testgen.bench.pulls.peering import UNRECORDED, PeerTools, can_be_asked, peer_case, try_peer
 from llm_testgen.bench.pulls.recorded import RecordedModel, Recording
 from llm_testgen.bench.pulls.results import ArmResult, CaseFigures, MethodResult, ResultKey, ResultStore
 from llm_testgen.edges.models import Model
@@ -29,9 +29,7 @@ from llm_testgen.records import ChangedMethod, Lines, LinesByPath
 
 _MUTANTS = 10
 # Why there is no result, as a person reads it at the end.
-_UNRECORDED = "their prompts have no recorded reply; --ask asks the model for them"
 _REFUSED = "the model would not take a prompt, which may be too long for it"
-_UNSERVED = "the model did not answer another generator; run this again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +244,8 @@ class _Brought:
             funnel=self.funnel,
             methods=_methods(scene.ground, self.gained, scene.human),
             about=about.model_copy(update={"notes": (*about.notes, *self.notes)}),
-            seconds=self.seconds,
+            # What runs beside it is no cost of its own.
+            seconds=self.seconds if plan.at_once == 1 else None,
         )
 
 
@@ -274,7 +273,7 @@ async def _try(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools) -> A
     if model.fault is not None:
         raise model.fault
     if model.unanswered:
-        return _REFUSED if model.refused else _UNRECORDED
+        return _REFUSED if model.refused else UNRECORDED
     proved = await proofs(found, ground, store, _MUTANTS)
     result = _Brought(
         figures=way_figures(way, found, proved, ground.missing(), model),
@@ -291,17 +290,14 @@ async def _try_peer(arm: Arm, name: str, scene: Scene, plan: Plan, tools: Tools)
     if tools.peers is None or arm.key not in tools.peers.peers:
         return f"{arm.label} is not there"
     if not can_be_asked(arm, case.name, name, tools.peers):
-        return _UNRECORDED
+        return UNRECORDED
     if tools.live is not None:
         await tools.live(name)
     given = peer_case(case.name, ground, tools.machines[case.environment].interpreter)
     found = await try_peer(arm, name, given, ground, tools.peers, scene.store)
-    if found.unrecorded and tools.peers.service is None:
-        return _UNRECORDED
-    if found.failed:
-        return _UNSERVED
-    if found.rejected:
-        return f"the model's server takes no prompt of {arm.label}: {found.rejected}"
+    reason = found.why_none(arm.label, replayed=tools.peers.service is None)
+    if reason:
+        return reason
     if found.said:
         tools.say(f"{case.name}: {arm.label}, {name}: {found.said}")
     result = _Brought(found.figures, None, found.gained, found.seconds, (found.said,) if found.said else ())

@@ -15,13 +15,13 @@ _BY = "tests by"
 
 
 def on_shared_cases(series: Sequence[Series]) -> tuple[Series, ...]:
-    """The same with the cases alone that all models of an arm have, so that each model is seen on the same ones."""
-    cases: dict[str, set[str]] = {}
+    """The same with the cases alone that all models of an arm have, by one measure: each is seen on the same lines."""
+    cases: dict[str, set[tuple[str, tuple[object, ...]]]] = {}
     for one in series:
-        here = {result.case for result in one.results}
+        here = {(result.case, result.measure) for result in one.results}
         cases[one.arm.key] = cases.get(one.arm.key, here) & here
     found = (
-        replace(one, results=tuple(result for result in one.results if result.case in cases[one.arm.key]))
+        replace(one, results=tuple(each for each in one.results if (each.case, each.measure) in cases[one.arm.key]))
         for one in series
     )
     return tuple(one for one in found if one.results)

@@ -25,6 +25,9 @@ from llm_testgen.stages.select import select
 # An own line of pytest's own options; a project may turn warnings into errors, also those of another tool's plugin.
 _PYTEST = ("-o", "filterwarnings=")
 _MOST_SAID = 300
+# Why there is no result, as a person reads it at the end.
+UNRECORDED = "their prompts have no recorded reply; --ask asks the model for them"
+_UNSERVED = "the model did not answer another generator; run this again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,9 @@ class PeerResult:
         unrecorded: Requests that a replay did not know.
         failed: Requests that the model's server did not answer: what came of the others is less than it could be.
         rejected: What the model's server said when it took none of the requests; empty where it took one.
+        timed_out: Whether it did not come to its end in its time.
         said: Why it ended early; empty when it ended well.
-        seconds: Wall time of its run and of the judging.
+        seconds: Wall time of its run and of the judging, without the model's.
     """
 
     figures: WayFigures
@@ -63,8 +67,29 @@ class PeerResult:
     unrecorded: int
     failed: int
     rejected: str
+    timed_out: bool
     said: str
     seconds: float
+
+    def why_none(self, label: str, *, replayed: bool) -> str:
+        """Why it cannot be compared with others; empty when it can.
+
+        Args:
+            label: The generator's name.
+            replayed: Whether there was nothing but a recording to answer it.
+        """
+        if self.unrecorded and replayed:
+            return UNRECORDED
+        if self.failed:
+            return _UNSERVED
+        if self.rejected:
+            return f"the model's server takes no prompt of {label}: {self.rejected}"
+        if self.timed_out:
+            return f"{label} did not come to its end in time"
+        if not self.figures.replies:
+            # Nothing is known of what it would have written, and a replay has nothing to go by.
+            return f"{label} asked nothing{self.said and ': '}{self.said}"
+        return ""
 
 
 def can_be_asked(arm: Arm, case: str, model: str, tools: PeerTools) -> bool:
@@ -135,8 +160,9 @@ async def try_peer(  # noqa: PLR0913, PLR0917 - one result of all of these
         unrecorded=purse.unrecorded,
         failed=purse.failed,
         rejected=json.dumps(purse.rejected[0].reply)[:_MOST_SAID] if purse.rejected else "",
+        timed_out=run.timed_out,
         said=said,
-        seconds=time.monotonic() - started,
+        seconds=max(0.0, time.monotonic() - started - purse.waited),
     )
 
 

@@ -69,7 +69,8 @@ class ArmResult(_Record):
         funnel: How far the candidates came; None of a peer, which judges its own.
         methods: The methods, one by one.
         about: What is so of the case.
-        seconds: Wall time of judging, without the model's; of a peer with it.
+        seconds: Wall time of judging, without the model's; of a peer with its own. None where other cases were worked
+            on at the same time, so that neither it nor the CPU time of the tests says anything.
     """
 
     case: str
@@ -84,7 +85,7 @@ class ArmResult(_Record):
     funnel: Funnel | None
     methods: tuple[MethodResult, ...]
     about: CaseFigures
-    seconds: float
+    seconds: float | None
 
     @property
     def key(self) -> ResultKey:

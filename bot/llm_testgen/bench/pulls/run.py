@@ -41,7 +41,7 @@ RESULTS = "results.jsonl"
 REPLIES = "replies.jsonl"
 EXCHANGES = "exchanges.jsonl"
 SERVING = "serving.jsonl"
-# CoverUp runs each test of a project in a process of its own, and some projects have seven thousand.
+# CoverUp runs a project's own tests first, under a tracer, and some projects have seven thousand.
 _PEER_SECONDS = 5400.0
 
 

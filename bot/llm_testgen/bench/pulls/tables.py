@@ -73,7 +73,7 @@ def series_of(results: Iterable[ArmResult], arms: Sequence[Arm], models: Sequenc
     """What can be compared: of each model the cases of which there is a result of every arm that is compared.
 
     All of a case are by the same measure: a project's own tests may do other things on another machine. An arm takes
-    part that has a result of more than half of the cases: see `scarce`.
+    part that has results of more than half as many cases as the arm that has most: see `scarce`.
     """
     found: list[Series] = []
     for model, by_arm in _known(results, arms, models).items():
@@ -147,7 +147,7 @@ def _main_row(one: Series) -> Sequence[str]:
 def human_rows(series: Sequence[Series]) -> Iterator[Sequence[str]]:
     """The tests that the authors wrote, as rows of the main table: one in all where all models have the same cases."""
     models = {one.model: one.results for one in series}
-    if len({frozenset(result.case for result in results) for results in models.values()}) > 1:
+    if len({frozenset((result.case, result.measure) for result in results) for results in models.values()}) > 1:
         yield from (_human_row(results, model) for model, results in models.items())
     elif models:
         yield _human_row(next(iter(models.values())), _NONE)
@@ -181,7 +181,7 @@ def funnel_table(series: Sequence[Series]) -> Table:
 
 
 def cost_table(series: Sequence[Series]) -> Table:
-    """What each arm costs; the CPU of tests only of arms whose runs are all accounted for."""
+    """What each arm costs; the time of tests only where all cases were worked on one by one, the CPU not of peers."""
     headings = (
         "arm",
         "model",
@@ -195,13 +195,14 @@ def cost_table(series: Sequence[Series]) -> Table:
     rows = []
     for one in series:
         figures, count = together(one.results), len(one.results)
-        seconds = sum(result.seconds for result in one.results)
-        cpu = (number(figures.cpu), number(figures.cpu / count)) if figures.parts else (_NONE, _NONE)
+        took = [result.seconds for result in one.results if result.seconds is not None]
+        is_known = len(took) == count
+        cpu = (number(figures.cpu), number(figures.cpu / count)) if figures.parts and is_known else (_NONE, _NONE)
         rows.append(
             (
                 *(one.label, one.model, f"{figures.tokens_in:,}", f"{figures.tokens_out:,}"),
                 *(f"{figures.model_seconds:,.0f}", *cpu),
-                number(seconds / count),
+                number(sum(took) / count) if is_known else _NONE,
             )
         )
     return Table("What it costs", headings, rows)
