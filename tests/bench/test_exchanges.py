@@ -16,7 +16,8 @@ def exchange(text="hello", digest="d", purse="p"):
     )
 
 
-def test_answers_to_the_same_request_are_given_in_their_order_to_each_purse(tmp_path):
+def test_answers_to_the_same_request_are_given_in_their_order_to_each_purse(tmp_path, monkeypatch):
+    monkeypatch.setattr(exchanges, "RECORDED", tmp_path / "none")
     recording = Exchanges.open(tmp_path / "r.jsonl")
     for one in (exchange("one"), exchange("two"), exchange("other", purse="q")):
         recording.add(one)
