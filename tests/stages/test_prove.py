@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
 from tests.samples import changed_method, reply
 
 from llm_testgen.records import Candidate, Ending, Failure, MethodKind, Mutant, Outcome, Run, Verdict
@@ -106,6 +107,19 @@ def test_a_fault_that_makes_a_loop_run_on_is_given_up_after_ten_times_the_usual(
     runner = Faulty()
     proved(runner)
     assert runner.limits == {5.0}
+
+
+@pytest.mark.parametrize(("needed", "noticed"), [(6.0, False), (1000.0, True)])
+def test_what_takes_too_long_is_given_more_time_before_it_counts_as_noticed(needed, noticed):
+    class Slow(Faulty):
+        async def run_candidate(self, candidate, *, seconds=None, **conditions) -> Run:
+            run = await super().run_candidate(candidate, seconds=seconds, **conditions)
+            return Run(Ending.TIMEOUT) if seconds and seconds < needed else run
+
+    runner = Slow({RETURN.after: [2]})
+    proof = proved(runner).proof
+    assert (BOUNDARY in proof.killed) == noticed
+    assert runner.limits == {5.0, 25.0}
 
 
 def test_faults_of_gained_lines_come_first_and_those_of_lines_that_do_not_run_are_not_tried():

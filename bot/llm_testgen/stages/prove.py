@@ -28,9 +28,11 @@ from llm_testgen.records import (
 )
 from llm_testgen.source import FunctionNode, SourceError, parse_tree
 
-# A fault may make a loop run on: what takes so many times longer than the test itself will not end by itself.
+# A fault may make a loop run on: what takes so many times longer than the test itself will not end by itself. On a
+# machine that does other things a test may take that long by chance, so it is given more time once.
 _PATIENCE = 10.0
 _LEAST_SECONDS = 1.0
+_MORE_PATIENCE = 5
 # What runs while a module is imported takes a process of its own for each fault.
 _SLOW = frozenset({MethodKind.CLASS, MethodKind.MODULE})
 _MOST_SLOW = 3
@@ -129,15 +131,20 @@ def telling(mutants: Iterable[Mutant], gained: LinesByPath, covered: LinesByPath
 
 async def _try(candidate: Candidate, limit: float, mutants: Sequence[Mutant], runner: RunsFaulty) -> Proof:
     async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(runner.run_candidate(candidate, hash_seed=0, mutant=mutant, seconds=limit))
-            for mutant in mutants
-        ]
+        running = [tasks.create_task(_run_faulty(candidate, mutant, limit, runner)) for mutant in mutants]
     noticed = [task.result().ending not in _UNNOTICED for task in running]
     return Proof(
         killed=tuple(mutant for mutant, seen in zip(mutants, noticed, strict=True) if seen),
         survived=tuple(mutant for mutant, seen in zip(mutants, noticed, strict=True) if not seen),
     )
+
+
+async def _run_faulty(candidate: Candidate, mutant: Mutant, limit: float, runner: RunsFaulty) -> Run:
+    """A candidate with a fault; that it does not end counts only if it does not with more time either."""
+    run = await runner.run_candidate(candidate, hash_seed=0, mutant=mutant, seconds=limit)
+    if run.ending is not Ending.TIMEOUT:
+        return run
+    return await runner.run_candidate(candidate, hash_seed=0, mutant=mutant, seconds=limit * _MORE_PATIENCE)
 
 
 async def _trap(verdict: Verdict, targets: Sequence[ChangedMethod], runner: RunsFaulty) -> tuple[dict[str, Lines], str]:
@@ -171,7 +178,7 @@ async def find_idle(verdict: Verdict, runner: RunsFaulty) -> Verdict:
         while idle - set(failed):
             code = _without(verdict.candidate.code, [assertions[index] for index in failed])
             candidate = replace(verdict.candidate, code=code)
-            run = await runner.run_candidate(candidate, hash_seed=0, mutant=mutant, seconds=_limit(verdict))
+            run = await _run_faulty(candidate, mutant, _limit(verdict), runner)
             line = run.failure.line if run.failure and run.ending is Ending.FAILED else 0
             index = next((index for index, node in enumerate(assertions) if line in _lines(node)), None)
             if index is None or index in failed:
