@@ -86,21 +86,22 @@ bench-index: $(VENV)/.base.stamp ## Time the project index, and compare its call
 bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedded model for tests for real changes, in all arms (ARGS="--most 20")
 	@$(BIN)/llm-testgen bench pull-requests --ask $(ARGS)
 
-# Replies that come along are those of two methods of each of 21 changes, and of one of each of 11 where they are many.
-# The page of pull-requests comes last: it links those that are there.
+# Replies that come along are those of two methods of each of 21 changes, and of one or two of each of 11 where they are
+# many. The page of pull-requests comes last: it links those that are there.
 RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instruct
 RECORDED_WIDELY := models pull-requests
+RECORDED_TWICE := examples
 RECORDED_ONCE := temperature context comments language prefill
 
 .PHONY: bench-replay
 bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
 	@mkdir -p docs
-	@for bench in $(RECORDED_ONCE); do \
-		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 1 --most 11 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
-	done
-	@for bench in $(RECORDED_WIDELY); do \
-		$(BIN)/llm-testgen bench $$bench $(RECORDED) --methods 2 --most 21 --markdown docs/$$bench.md --plots docs/plots $(ARGS) || exit; \
-	done
+	@replay() { \
+		$(BIN)/llm-testgen bench $$3 $(RECORDED) --methods $$1 --most $$2 --markdown docs/$$3.md --plots docs/plots $(ARGS); \
+	}; \
+	for bench in $(RECORDED_ONCE); do replay 1 11 $$bench || exit; done; \
+	for bench in $(RECORDED_TWICE); do replay 2 11 $$bench || exit; done; \
+	for bench in $(RECORDED_WIDELY); do replay 2 21 $$bench || exit; done
 
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)

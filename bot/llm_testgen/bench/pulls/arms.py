@@ -113,8 +113,9 @@ PLAIN_EACH = Arm("plain-each", "plain prompt, test by test", _AS_IT_COMES, plain
 COVERUP = Arm("coverup", "CoverUp 0.6.3", _AS_IT_COMES, plain_templates, peer=True)
 COVER_AGENT = Arm("cover-agent", "cover-agent", _AS_IT_COMES, plain_templates, peer=True)
 MAIN = (OURS, FIRST, MORE, PLAIN, PLAIN_EACH, COVERUP, COVER_AGENT)
-# What is compared unless arms are named: the others have to be fetched by the user.
-USUAL = (OURS, FIRST, MORE, PLAIN, PLAIN_EACH, COVERUP)
+# What is compared unless arms are named: cover-agent has to be fetched by the user, and small models find nothing more
+# however often they are asked.
+USUAL = (OURS, FIRST, PLAIN, PLAIN_EACH, COVERUP)
 
 _TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _BUDGETS = (300, 600, 1200)
