@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from tests.bench.test_proxy import Scripted, completion
 
+from llm_testgen.bench.cover_agent import find_cover_agent
 from llm_testgen.bench.exchanges import Exchanges
 from llm_testgen.bench.peer_run import PeerMachine, PeerRun, require_confined, run_peer
-from llm_testgen.bench.peers import PeerCase, find_cover_agent
+from llm_testgen.bench.peers import PeerCase
 from llm_testgen.bench.proxy import Budget, Proxy, Rules
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.records import ChangedMethod, ChangeStatus, Method, MethodKind, Snapshot, TreeFile

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from llm_testgen.bench import coverup_focus, coverup_suite
-from llm_testgen.bench.peers import COVERUP_PEER, CoverAgent, CoverUp, PeerCase, find_cover_agent, package_folder
+from llm_testgen.bench.cover_agent import CoverAgent, find_cover_agent
+from llm_testgen.bench.peers import COVERUP_PEER, CoverUp, PeerCase, package_folder
 from llm_testgen.bench.projects import requirements
 from llm_testgen.errors import UsageError
 from llm_testgen.records import ChangedMethod, ChangeStatus, Method, MethodKind, Snapshot, TreeFile
@@ -196,11 +197,25 @@ def test_cover_agent_is_told_one_source_and_one_test_file_at_a_time():
     command = shlex.split(options["--test-command"])
     assert command[:4] == ["/project/bin/python", "-m", "pytest", "tests/test_a.py"]
     assert f"--cov-report=xml:{options['--code-coverage-report-path']}" in command
+    assert command[-5:-2] == ["-p", "cover_agent_suite", "--failed-before=0-failed-before-cover-agent.json"]
     assert command[-2:] == ["-o", "filterwarnings="]
+    assert {path.name for path in peer.tools()} == {"cover_agent_suite.py"}
     assert second[2] == "single.py"
     # It does not begin without a test that passes.
     assert list(peer.added(known)) == ["tests/test_cover_agent_single.py"]
     assert peer.collected(known) == ("tests/test_a.py", "tests/test_cover_agent_single.py")
+
+
+def test_only_what_failed_before_cover_agent_wrote_is_excused(tmp_path):
+    old = tmp_path / "test_old.py"
+    old.write_text("def test_wrong():\n    assert 0\n\n\ndef test_right():\n    pass\n")
+    ours = ("-p", "cover_agent_suite", "--failed-before=failed.json", "test_old.py")
+    first = run_pytest(tmp_path, *ours)
+    assert (first.returncode, "1 passed, 1 skipped" in first.stdout) == (0, True), first.stdout
+    with old.open("a") as file:
+        file.write("\n\ndef test_new():\n    assert 0\n")
+    second = run_pytest(tmp_path, *ours)
+    assert (second.returncode, "1 failed, 1 passed, 1 skipped" in second.stdout) == (1, True), second.stdout
 
 
 def test_cover_agent_is_whatever_program_the_user_names(tmp_path):

@@ -17,6 +17,7 @@ _PATIENCE_SECONDS = 1.0
 _MOST_ANSWER = 32 << 20
 _LAST_OUTPUT = 4096
 _GRACE_SECONDS = 5.0
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _ERROR = re.compile(r"\w*(Error|Exception)\b|\berror:")
 
 
@@ -121,7 +122,7 @@ class Guest:
 
 
 def last_line(text: str) -> str:
-    """The last line of a text that names an error, else its last line; empty when there is none."""
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    """The last line of a text that names an error, else its last line, without colours; empty when there is none."""
+    lines = [line.strip() for line in _COLOUR.sub("", text).split("\n") if line.strip()]
     errors = [line for line in lines if _ERROR.search(line)]
     return next(reversed(errors or lines), "")

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from llm_testgen.bench import coverup_focus, coverup_suite, peers
+from llm_testgen.bench import cover_agent, cover_agent_suite, coverup_focus, coverup_suite, peers
 from llm_testgen.bench.chain_ways import Way, plain_templates
 from llm_testgen.bench.pulls.rewriting import without_comments
 from llm_testgen.recipe import DEFAULT_RECIPE, Begun, Choice, Kind, Recipe
@@ -22,7 +22,11 @@ from llm_testgen.stages.prompt import Templates, default_templates
 PURSE = 800
 _COMMENTS = 600
 _ITALIAN = files("llm_testgen.bench") / "data" / "italian"
-_PEER_SOURCES = tuple(Path(str(module.__file__)) for module in (coverup_focus, coverup_suite, peers))
+# What decides how another generator is run, by the key of its arm.
+_PEER_SOURCES = {
+    "coverup": (peers, coverup_focus, coverup_suite),
+    "cover-agent": (peers, cover_agent, cover_agent_suite),
+}
 _FULL = Generation()
 _ONCE = Generation(attempts=1)
 _OFTEN = Generation(attempts=8)  # more than the purse lets be: it is what ends them
@@ -72,7 +76,8 @@ class Arm:
         Of a peer it is how it is run.
         """
         templates = self.templates()
-        paths = _PEER_SOURCES if self.peer else sorted(templates.folder.rglob("*.jinja"))
+        sources = [Path(str(module.__file__)) for module in _PEER_SOURCES[self.key]] if self.peer else None
+        paths = sources or sorted(templates.folder.rglob("*.jinja"))
         texts = "".join(path.read_text("utf-8") for path in paths)
         # Sets have no order of their own.
         settings = replace(self.settings, repairing=frozenset()), sorted(self.settings.repairing)

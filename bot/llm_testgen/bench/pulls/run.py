@@ -17,10 +17,11 @@ from llm_testgen.bench.case_ground import open_machines
 from llm_testgen.bench.cases import Case, Split, choose_cases, known_cases
 from llm_testgen.bench.chain_ground import Machine
 from llm_testgen.bench.chain_model import ModelChoice, open_live
+from llm_testgen.bench.cover_agent import find_cover_agent
 from llm_testgen.bench.environments import Workshop, work_folder
 from llm_testgen.bench.exchanges import Exchanges
 from llm_testgen.bench.peer_run import PeerMachine, require_confined
-from llm_testgen.bench.peers import COVERUP_PEER, CoverUp, Peer, find_cover_agent
+from llm_testgen.bench.peers import COVERUP_PEER, CoverUp, Peer
 from llm_testgen.bench.pulls.arms import COVER_AGENT, COVERUP, Arm
 from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
 from llm_testgen.bench.pulls.peering import PeerTools
