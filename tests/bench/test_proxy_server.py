@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import socket
+import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -121,6 +123,36 @@ def test_a_socket_whose_path_is_too_long_is_an_error_that_says_what_to_do(tmp_pa
         served(Scripted(), lambda _: None, tmp_path / ("x" * 150))
 
 
+def give_up(address):
+    """Ask, and do not wait for the answer."""
+    host, port = address.split("/")[2].split(":")
+    body = json.dumps({"model": "known", "messages": MESSAGES}).encode()
+    connection = http.client.HTTPConnection(host, int(port), timeout=0.3)
+    connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer key"})
+    with suppress(TimeoutError):
+        connection.getresponse()
+    connection.close()
+
+
+def test_a_client_that_did_not_wait_gets_the_answer_when_it_asks_again():
+    gone = threading.Event()
+
+    class Slow(Scripted):
+        async def complete(self, request):
+            await asyncio.to_thread(gone.wait, 10)
+            return await super().complete(request)
+
+    def client(address):
+        give_up(address)
+        time.sleep(0.1)  # until the server has read that
+        gone.set()
+        return chat(address), chat(address)
+
+    upstream = Slow(completion("first"), completion("second"))
+    told = [json.loads(text)["choices"][0]["message"]["content"] for _, text in served(upstream, client)]
+    assert (told, len(upstream.sent)) == (["first", "second"], 2)
+
+
 def test_what_is_asked_when_the_server_ends_is_dropped():
     class Hanging:
         model = "real"
@@ -134,16 +166,7 @@ def test_what_is_asked_when_the_server_ends_is_dropped():
 
     upstream = Hanging()
 
-    def client(address):
-        host, port = address.split("/")[2].split(":")
-        body = json.dumps({"messages": MESSAGES}).encode()
-        connection = http.client.HTTPConnection(host, int(port), timeout=0.3)
-        connection.request("POST", "/v1/chat/completions", body, {"Authorization": "Bearer key"})
-        with suppress(TimeoutError):
-            connection.getresponse()
-        connection.close()
-
-    served(upstream, client)
+    served(upstream, give_up)
     assert upstream.ended
 
 

@@ -29,9 +29,11 @@ _MEMORY = 8 << 30
 _PROCESSES = 1024
 _NUMBERS = itertools.count(1)
 # Nothing is to be sent to anybody but the model: there is no way out of the sandbox, and waiting for one takes time.
+# A model on a few cores may take longer than the ten minutes that LiteLLM waits.
 _QUIET = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_TELEMETRY": "False",
+    "REQUEST_TIMEOUT": "3600",
     "DO_NOT_TRACK": "1",
     "WANDB_MODE": "disabled",
     "HF_HUB_OFFLINE": "1",

@@ -4,6 +4,8 @@ A purse is named by the API key that a generator is started with. What it asks i
 model, temperature and seed; what it may still spend bounds the reply. When nothing is left, and when a replay does not
 know a request, the answer is a refused request (400): the clients of OpenAI do not send that again, CoverUp gives up
 the piece of code that it was about and keeps the tests that it has, and cover-agent ends.
+
+Clients do not wait for ever, and ask the same again. A reply that nobody waited for is theirs then: it is paid once.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,6 +104,7 @@ class Purse:
         failed: Requests that the model's server did not answer.
         rejected: Requests that the model's server would not take, while it has taken none; empty once it took one.
         waited: Seconds that the model's server took: none for what was recorded before.
+        unheard: Answers that the client did not wait for, by what it had asked.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Purse:
     failed: int = 0
     rejected: list[Exchange] = field(default_factory=list)
     waited: float = 0.0
+    unheard: dict[str, Answered] = field(default_factory=dict)
     _times: Counter[str] = field(default_factory=Counter)
     # One after the other: what two may spend at once cannot be known, and a recording has an order.
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -166,8 +170,15 @@ class Proxy:
         self._purses[name] = Purse(name, budget)
         return self._purses[name]
 
-    async def chat(self, key: str, request: Mapping[str, object]) -> Answered:
+    async def chat(
+        self, key: str, request: Mapping[str, object], *, listens: Callable[[], bool] = lambda: True
+    ) -> Answered:
         """The whole answer to a request, with all its choices.
+
+        Args:
+            key: Whose purse pays for it.
+            request: As OpenAI's clients make it.
+            listens: Tells whether the client still waits for the answer; else it gets that when it asks again.
 
         Raises:
             UsageError: The recording cannot be written.
@@ -177,16 +188,23 @@ class Proxy:
             return failure(_UNAUTHORISED, "this API key stands for no run of the benchmark", "invalid_api_key")
         if not isinstance(request.get("messages"), list):
             return failure(_REFUSED, "a request has messages", "invalid_request")
+        asked = request_digest(request)
+        async with purse.turn:
+            answer = purse.unheard.pop(asked, None) or await self._choices(purse, request)
+            if not listens():
+                purse.unheard[asked] = answer
+        return answer
+
+    async def _choices(self, purse: Purse, request: Mapping[str, object]) -> Answered:
         wanted = request.get("n")
         choices = wanted if isinstance(wanted, int) and wanted > 0 else 1
         found: list[Exchange] = []
-        async with purse.turn:
-            for number in range(choices):
-                answer = await self._choice(purse, request, number, choices - number)
-                if isinstance(answer, Exchange) and answer.status == _OK:
-                    found.append(answer)
-                elif not found:
-                    return Answered(answer.status, answer.reply) if isinstance(answer, Exchange) else answer
+        for number in range(choices):
+            answer = await self._choice(purse, request, number, choices - number)
+            if isinstance(answer, Exchange) and answer.status == _OK:
+                found.append(answer)
+            elif not found:
+                return Answered(answer.status, answer.reply) if isinstance(answer, Exchange) else answer
         return Answered(_OK, _completion(request, found))
 
     async def _choice(

@@ -99,10 +99,13 @@ async def _attend(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.St
         method, _, rest = head[0].partition(" ")
         path = rest.partition(" ")[0].partition("?")[0]
         key = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        await _answer(proxy, writer, f"{method} {path.replace('/v1/v1/', '/v1/')}", key, body)
+        asked = f"{method} {path.replace('/v1/v1/', '/v1/')}"
+        await _answer(proxy, reader, writer, asked, key, body)
 
 
-async def _answer(proxy: Proxy, writer: asyncio.StreamWriter, asked: str, key: str, body: bytes) -> None:
+async def _answer(  # noqa: PLR0913, PLR0917 - both ends of a connection, and what came through it
+    proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: str, key: str, body: bytes
+) -> None:
     if asked == f"GET {_MODELS}":
         model = {"id": proxy.rules.model, "object": "model", "created": 0, "owned_by": "llm-testgen"}
         await _send(writer, Answered(HTTPStatus.OK, {"object": "list", "data": [model]}))
@@ -118,7 +121,8 @@ async def _answer(proxy: Proxy, writer: asyncio.StreamWriter, asked: str, key: s
         await _send(writer, failure(HTTPStatus.BAD_REQUEST, "the body is no JSON object", "invalid_request"))
         return
     try:
-        answer = await proxy.chat(key, request)
+        # A client that gives up closes the connection, and what it sent was read to its end.
+        answer = await proxy.chat(key, request, listens=lambda: not reader.at_eof())
     except RecursionError:
         answer = failure(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", "invalid_request")
     if answer.status == HTTPStatus.OK and request.get("stream"):
