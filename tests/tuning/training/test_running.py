@@ -16,13 +16,14 @@ from tests.tuning.training.tiny import QUICK, save_data, save_model  # noqa: E40
 from transformers import AutoModelForCausalLM, TrainerControl, TrainerState  # noqa: E402
 
 from llm_testgen.errors import UsageError  # noqa: E402
+from llm_testgen.tuning.memory import ModelSize, Training, estimate  # noqa: E402
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig  # noqa: E402
 from llm_testgen.tuning.mixtures.storage import from_pretrained  # noqa: E402
 from llm_testgen.tuning.training import models, running, runs  # noqa: E402
 from llm_testgen.tuning.training.batches import Order  # noqa: E402
 from llm_testgen.tuning.training.preparing import Request, prepare  # noqa: E402
 from llm_testgen.tuning.training.runs import Progress  # noqa: E402
-from llm_testgen.tuning.training.settings import settings_of  # noqa: E402
+from llm_testgen.tuning.training.settings import Attention, settings_of  # noqa: E402
 from llm_testgen.tuning.training.watching import (  # noqa: E402
     DONE,
     INTERRUPTED,
@@ -171,7 +172,8 @@ def test_what_is_saved_gives_the_same_logits_when_it_is_loaded(model, data, tmp_
 
     monkeypatch.setattr(running.LoraSubject, "save", saving)
     run(model, data, tmp_path / "out", steps=3)
-    loaded = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), str(tmp_path / "out"))
+    base = AutoModelForCausalLM.from_pretrained(model, attn_implementation="eager")
+    loaded = peft.PeftModel.from_pretrained(base, str(tmp_path / "out"))
     assert torch.equal(logits(loaded), kept["logits"])
     assert not torch.allclose(logits(loaded), logits(AutoModelForCausalLM.from_pretrained(model)))
 
@@ -272,7 +274,7 @@ def test_folders_that_hold_something_else_or_nothing_to_go_on_with_are_told(mode
 
 
 def test_memory_and_disk_are_looked_at_before_the_model_is_loaded(model, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "available_memory", lambda _: 10**8)
+    monkeypatch.setattr(models, "available_memory", lambda *_: 10**8)
     monkeypatch.setattr(models, "load_base", lambda *_: pytest.fail("it was loaded"))
     with pytest.raises(UsageError, match=r"there are 0\.1 GB"):
         run(model, data, tmp_path / "out")
@@ -281,6 +283,62 @@ def test_memory_and_disk_are_looked_at_before_the_model_is_loaded(model, data, t
     with pytest.raises(UsageError, match=r"checkpoints take up to 0\.00 GB .* make room"):
         run(model, data, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_processor_computes_attention_eagerly_where_there_is_memory_for_the_scores(
+    model, data, tmp_path, monkeypatch
+):
+    def prepared(out, *, resume=False):
+        return prepare(Request(str(model), data, out, None, QUICK, resume=resume))
+
+    monkeypatch.setattr(models, "has_gpu", lambda: False)
+    roomy = prepared(tmp_path / "out")
+    assert roomy.card.attention is Attention.EAGER
+    size = ModelSize.of(roomy.base.config)
+    needed = [
+        estimate(size, Training(roomy.card.trained, 32, 2, 160, scores=scores, adapted=inputs_of(roomy))).total
+        for scores in (False, True)
+    ]
+    monkeypatch.setattr(models, "available_memory", lambda *_: (needed[0] + needed[1]) / 2)
+    assert prepared(tmp_path / "out").card.attention is Attention.PREFERRED
+    monkeypatch.setattr(models, "has_gpu", lambda: True)
+    monkeypatch.setattr(models, "available_memory", lambda *_: 10**12)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert prepared(tmp_path / "out").card.attention is Attention.PREFERRED
+
+
+def inputs_of(prepared):
+    return models.adapted_inputs(prepared.base, prepared.card.targets)
+
+
+def test_a_run_goes_on_with_the_attention_that_it_began_with(model, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "attention_of", lambda *_: Attention.PREFERRED)
+    run(model, data, tmp_path / "out", tell=interrupting(4))
+    monkeypatch.undo()
+    ended = run(model, data, tmp_path / "out", resume=True)
+    assert ended.card.attention is Attention.PREFERRED
+
+
+def test_both_ways_of_attention_learn_the_same(model, data, tmp_path, monkeypatch):
+    found = []
+    for attention in (Attention.EAGER, Attention.PREFERRED):
+        monkeypatch.setattr(models, "attention_of", lambda *_, attention=attention: attention)
+        run(model, data, tmp_path / attention.value, dropout=0.0, steps=4)
+        found.append([loss for _, loss in lines(tmp_path / attention.value, "loss")])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_a_head_gets_a_whole_tensor_where_only_the_last_places_are_kept(model):
+    loaded = AutoModelForCausalLM.from_pretrained(model)
+    tokens = torch.tensor([[5, 6, 7, 8, 9]])
+    with torch.no_grad():
+        before = loaded(input_ids=tokens, logits_to_keep=2).logits
+    models.spare_head(loaded)
+    seen = []
+    loaded.lm_head.register_forward_pre_hook(lambda _, given: seen.append(given[0].stride()))
+    with torch.no_grad():
+        assert torch.equal(loaded(input_ids=tokens, logits_to_keep=2).logits, before)
+    assert seen == [(2 * 32, 32, 1)]
 
 
 def test_a_disk_that_fills_up_is_told(model, data, tmp_path, monkeypatch):

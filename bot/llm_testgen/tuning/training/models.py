@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
@@ -20,6 +20,7 @@ from llm_testgen.tuning.memory import (
     ModelSize,
     Training,
     available_memory,
+    estimate,
     quantised_loading,
     require_memory,
     require_weights,
@@ -27,7 +28,7 @@ from llm_testgen.tuning.memory import (
 from llm_testgen.tuning.quantising.checkpoint import load_config
 from llm_testgen.tuning.training.devices import has_gpu
 from llm_testgen.tuning.training.rendering import require_template
-from llm_testgen.tuning.training.settings import ALL_LINEAR, ATTENTION, Precision, Settings
+from llm_testgen.tuning.training.settings import ALL_LINEAR, ATTENTION, Attention, Precision, Settings
 
 _TYPES = {
     Precision.FLOAT32: torch.float32,
@@ -133,15 +134,39 @@ def adapted_inputs(base: Base, targets: Sequence[str]) -> int:
     return sum(inputs for layer, (inputs, _) in base.layers.items() if _ends(layer, targets))
 
 
-def require_room(base: Base, settings: Settings, precision: Precision, trained: int, adapted: int) -> str:
+def attention_of(base: Base, training: Training) -> Attention:
+    """How attention is computed on this machine: on a processor eagerly, if there is memory for the scores."""
+    if has_gpu():
+        return Attention.PREFERRED
+    needed = estimate(ModelSize.of(base.config), replace(training, scores=True))
+    return Attention.EAGER if needed.total <= available_memory() else Attention.PREFERRED
+
+
+def training_of(settings: Settings, precision: Precision, trained: int, adapted: int) -> Training:
+    """What of a run decides how much memory it takes.
+
+    Args:
+        settings: Of the run.
+        precision: Of the model's weights.
+        trained: Parameters that are.
+        adapted: Inputs of a token of all layers that LoRA is on, as often as they are kept.
+    """
+    return Training(
+        trained,
+        bits=settings.load_bits if settings.load_bits != _WHOLE else _BITS[precision],
+        batch=settings.batch,
+        length=settings.length,
+        checkpointing=settings.checkpointing,
+        adapted=adapted,
+    )
+
+
+def require_room(base: Base, training: Training) -> str:
     """See that there is memory enough to train.
 
     Args:
         base: The model.
-        settings: How it is trained.
-        precision: Of its weights.
-        trained: Parameters that are.
-        adapted: Inputs of a token of all layers that LoRA is on, as often as they are kept.
+        training: How it is trained.
 
     Returns:
         How much it takes, in words.
@@ -150,15 +175,6 @@ def require_room(base: Base, settings: Settings, precision: Precision, trained: 
         UsageError: There is not; the message says what to change.
     """
     gpu = has_gpu()
-    bits = settings.load_bits if settings.load_bits != _WHOLE else _BITS[precision]
-    training = Training(
-        trained,
-        bits=bits,
-        batch=settings.batch,
-        length=settings.length,
-        checkpointing=settings.checkpointing,
-        adapted=adapted,
-    )
     device = f"cuda:{torch.cuda.current_device()}" if gpu else "cpu"
     return str(require_memory(ModelSize.of(base.config), training, available_memory(device), gpu=gpu))
 
@@ -172,8 +188,16 @@ def require_memory_to_load(base: Base, precision: Precision) -> None:
     require_weights(base.parameters, _BITS[precision], available_memory())
 
 
-def load_base(base: Base, precision: Precision, load_bits: int = _WHOLE) -> PreTrainedModel:
+def load_base(
+    base: Base, precision: Precision, load_bits: int = _WHOLE, attention: Attention | None = None
+) -> PreTrainedModel:
     """Load a model's weights; those of a GGUF file are dequantised.
+
+    Args:
+        base: The model.
+        precision: Of its weights.
+        load_bits: 8 or 4 to load them so, on a GPU; 16 for `precision`.
+        attention: How it is computed; None for what transformers prefers.
 
     Raises:
         UsageError: They cannot be read or do not fit into memory.
@@ -190,6 +214,8 @@ def load_base(base: Base, precision: Precision, load_bits: int = _WHOLE) -> PreT
             raise UsageError(msg)
         more["quantization_config"] = quantised_loading(load_bits, gpu=has_gpu())
         more["device_map"] = {"": torch.cuda.current_device()}
+    if attention is Attention.EAGER:
+        more["attn_implementation"] = attention.value
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(place, dtype=_TYPES[precision], **more)
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
@@ -202,6 +228,21 @@ def load_base(base: Base, precision: Precision, load_bits: int = _WHOLE) -> PreT
     model.name_or_path = base.name
     model.config._name_or_path = base.name  # noqa: SLF001 - where transformers and peft look for it
     return model
+
+
+def spare_head(model: PreTrainedModel) -> None:
+    """Give a model's head a copy of what it computes.
+
+    That is a part of a larger tensor where only the last places are kept, and as such PyTorch's matrix product copies
+    the head's weights in each forward pass: a quarter of a billion bytes of a model of half a billion parameters.
+    """
+    head = model.get_output_embeddings()
+    if head is not None:
+        head.register_forward_pre_hook(_copied)
+
+
+def _copied(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(one.clone(memory_format=torch.contiguous_format) for one in given)
 
 
 def _config_of_file(path: Path) -> Any:  # noqa: ANN401 - each kind of model has its own class

@@ -17,7 +17,7 @@ from llm_testgen.tuning.training import devices, models, rendering, runs
 from llm_testgen.tuning.training.records import Records, read_records
 from llm_testgen.tuning.training.rendering import Tokens
 from llm_testgen.tuning.training.runs import DataCard, Kind, RunCard
-from llm_testgen.tuning.training.settings import Settings, changed, settings_of
+from llm_testgen.tuning.training.settings import Attention, Settings, changed, settings_of
 from llm_testgen.tuning.training.watching import DONE, NO_BETTER, OUT_OF_TIME, Plan
 
 DEFAULT = "cpu"
@@ -96,7 +96,9 @@ def prepare(request: Request) -> Prepared:
     trained = _trained(request, base, settings, targets)
     precision = old.precision if old else models.precision_of(settings.precision)
     adapted = models.adapted_inputs(base, targets) * _kept_inputs(request, settings)
-    memory = models.require_room(base, settings, precision, trained, adapted)
+    training = models.training_of(settings, precision, trained, adapted)
+    attention = old.attention if old else models.attention_of(base, training)
+    memory = models.require_room(base, replace(training, scores=attention is Attention.EAGER))
     _require_disk(request.out, _BYTES_KEPT * trained)
     batches = math.ceil(len(train) / (settings.batch * devices.processes()))
     epoch_steps = math.ceil(batches / settings.accumulation)
@@ -107,6 +109,7 @@ def prepare(request: Request) -> Prepared:
         model_digest=_digest(base),
         settings=settings,
         precision=precision,
+        attention=attention,
         targets=targets,
         mole=mixture if isinstance(mixture, MoLEConfig) else None,
         adamole=mixture if isinstance(mixture, AdaMoLEConfig) else None,

@@ -16,7 +16,7 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from llm_testgen.errors import UsageError
-from llm_testgen.tuning.training import models, plots, runs
+from llm_testgen.tuning.training import allocation, models, plots, runs
 from llm_testgen.tuning.training.batches import Order
 from llm_testgen.tuning.training.devices import has_gpu, is_first
 from llm_testgen.tuning.training.preparing import Prepared
@@ -76,7 +76,9 @@ def train(
     """
     card, plan = prepared.card, prepared.plan
     set_seed(plan.settings.seed)
-    model = models.load_base(prepared.base, card.precision, plan.settings.load_bits)
+    allocation.keep_memory()
+    model = models.load_base(prepared.base, card.precision, plan.settings.load_bits, card.attention)
+    models.spare_head(model)
     subject = adapt(model, plan.settings, card.targets, prepared.mixture, prepared.experts)
     trained = sum(one.numel() for one in trainable(subject.model).values())
     card = card.model_copy(update={"trained": trained})

@@ -22,7 +22,7 @@ from llm_testgen import __version__
 from llm_testgen.bounds import Bounded, Count, Seconds
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig
-from llm_testgen.tuning.training.settings import Precision, Settings
+from llm_testgen.tuning.training.settings import Attention, Precision, Settings
 
 CARD = "training.json"
 METRICS = "metrics.jsonl"
@@ -91,6 +91,7 @@ class RunCard(Bounded):
         model_digest: Of that model's configuration.
         settings: How it is trained.
         precision: Of the weights that are not.
+        attention: How it is computed.
         targets: Last names of the layers that get LoRA.
         mole: Settings of a MoLE.
         adamole: Settings of an AdaMoLE.
@@ -110,6 +111,7 @@ class RunCard(Bounded):
     model_digest: Annotated[str, Field(max_length=64)]
     settings: Settings
     precision: Precision
+    attention: Attention = Attention.PREFERRED
     targets: tuple[_Name, ...]
     mole: MoLEConfig | None = None
     adamole: AdaMoLEConfig | None = None

@@ -40,6 +40,16 @@ class Precision(StrEnum):
     """On a GPU, with its loss scaled; without one float32."""
 
 
+class Attention(StrEnum):
+    """How a model computes its attention."""
+
+    EAGER = "eager"
+    """Matrix by matrix, keeping the scores: a processor takes far less time for its gradients so."""
+
+    PREFERRED = "preferred"
+    """As transformers prefers: mostly PyTorch's own, which keeps no scores."""
+
+
 class Settings(Bounded):
     """How a model is trained.
 

@@ -1,0 +1,27 @@
+"""How this process gets its memory while it trains."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_NEVER = -1
+_MOST = 32 * 1024 * 1024  # what glibc takes at most; larger tensors would leave holes that nothing else fits into
+
+
+def keep_memory() -> None:
+    """Keep memory that was freed, for what is needed next, where glibc is the C library; else do nothing.
+
+    By default what is free at the end of the heap goes back, and the kernel fills it with zeros before it is used
+    again: with a small model on a processor that takes as long as a good part of the arithmetic.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    for parameter, value in ((_MMAP_THRESHOLD, _MOST), (_TRIM_THRESHOLD, _NEVER)):
+        mallopt(parameter, value)
