@@ -113,6 +113,12 @@ def test_a_release_that_cannot_be_had_leaves_nothing_and_says_what_to_do(worksho
     assert [path for path in workshop.folder.iterdir() if not path.name.startswith(".")] == []
 
 
+def test_an_archive_that_cannot_be_read_says_what_to_do(workshop, tiny):
+    workshop.archive(tiny).write_text("half of it")
+    with pytest.raises(ProjectError, match=r"tiny-1\.0-.* cannot be read .*: delete it, and it is fetched again"):
+        workshop.source(tiny, workshop.python)
+
+
 def test_an_environment_is_made_once_and_what_a_killed_run_left_is_made_anew(tmp_path):
     log = tmp_path / "log"
     workshop = Workshop(work_folder(tmp_path / "work", {}), script(tmp_path / "python", MAKES.format(log=log)))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -118,14 +119,18 @@ class Workshop:
             python: An interpreter that has pip.
 
         Raises:
-            ProjectError: It cannot be had, or is not the one that was pinned.
+            ProjectError: It cannot be had or read, or is not the one that was pinned.
         """
-        archive = self.folder / f"source-{release.name}-{release.version}-{release.sha256[:12]}.tar.gz"
+        archive = self.archive(release)
         with FileLock(self.folder / f".{archive.name}.lock"):
             if not archive.exists():
                 with tempfile.TemporaryDirectory(dir=self.folder, prefix="fetch-") as scratch:
                     _download(release, python, Path(scratch)).rename(archive)
         return _unpack(archive)
+
+    def archive(self, release: Release) -> Path:
+        """Where the source distribution of a release is kept, once it was fetched."""
+        return self.folder / f"source-{release.name}-{release.version}-{release.sha256[:12]}.tar.gz"
 
 
 class Release(Protocol):
@@ -161,12 +166,16 @@ def _download(project: Release, python: Path, scratch: Path) -> Path:
 def _unpack(archive: Path) -> dict[str, bytes]:
     """Its regular files as path → bytes, without the folder that holds all."""
     found = {}
-    with tarfile.open(archive) as members:
-        for member in members:
-            path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
-            stream = members.extractfile(member) if member.isfile() else None
-            if stream is not None and ".." not in path.parts:
-                found[str(path)] = stream.read()
+    try:
+        with tarfile.open(archive, "r:gz") as members:
+            for member in members:
+                path = PurePosixPath(*PurePosixPath(member.name).parts[1:])
+                stream = members.extractfile(member) if member.isfile() else None
+                if stream is not None and ".." not in path.parts:
+                    found[str(path)] = stream.read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        msg = f"{archive} cannot be read ({error}): delete it, and it is fetched again"
+        raise ProjectError(msg) from error
     return found
 
 

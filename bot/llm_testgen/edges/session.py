@@ -47,7 +47,8 @@ CREATE TABLE IF NOT EXISTS verdict (
     repairs TEXT NOT NULL,
     gained TEXT NOT NULL,
     seconds REAL NOT NULL,
-    judged_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+    judged_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    exchange TEXT NOT NULL DEFAULT ''
 );
 """
 
@@ -74,6 +75,18 @@ class Exchange:
     prefill: str
     reply: str
 
+    @classmethod
+    def of(cls, reply: Reply) -> Exchange:
+        """The exchange that a reply ended."""
+        prompt = reply.prompt
+        goals = tuple(goal.line for goal in prompt.context.goals)
+        return cls(prompt.target.id, prompt.attempt, reply.model, prompt.messages, goals, prompt.prefill, reply.text)
+
+    @property
+    def digest(self) -> str:
+        """Of all this: the verdicts on the reply's tests are kept with it."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptedTest:
@@ -85,6 +98,7 @@ class AcceptedTest:
         name: Of the test.
         code: A module of its own.
         gained: Lines of the method's file that it was the first to execute.
+        exchange: Digest of the exchange that it came from; empty in sessions of earlier versions.
     """
 
     target: str
@@ -92,6 +106,7 @@ class AcceptedTest:
     name: str
     code: str
     gained: frozenset[int]
+    exchange: str = ""
 
 
 class Session:
@@ -106,7 +121,7 @@ class Session:
         self._path = path
         with self._connection() as connection:
             connection.executescript(_SCHEMA)
-            columns = {row[1] for row in connection.execute("PRAGMA table_info(exchange)")}
+            columns = _columns(connection, "exchange")
             if "messages" in columns and "goals" not in columns:  # a session of an earlier version
                 connection.execute("ALTER TABLE exchange ADD COLUMN goals TEXT NOT NULL DEFAULT ''")
 
@@ -150,10 +165,12 @@ class Session:
         """Keep the verdicts of a run at one head, instead of those of an earlier run at the same head."""
         rows = [_verdict_row(head, verdict) for verdict in verdicts]
         with self._connection() as connection:
+            if not _tells_exchanges(connection):
+                connection.execute("ALTER TABLE verdict ADD COLUMN exchange TEXT NOT NULL DEFAULT ''")
             connection.execute("DELETE FROM verdict WHERE head = ?", (head,))
             connection.executemany(
-                "INSERT INTO verdict (head, target, name, attempt, outcome, reason, code, repairs, gained, seconds)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO verdict (head, target, name, attempt, outcome, reason, code, repairs, gained, seconds,"
+                " exchange) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 
@@ -179,13 +196,22 @@ class Session:
     def accepted(self) -> tuple[AcceptedTest, ...]:
         """The tests that were accepted, in the order in which they were recorded."""
         with self._connection() as connection:
+            exchange = "exchange" if _tells_exchanges(connection) else "''"
             rows = connection.execute(
-                "SELECT target, attempt, name, code, gained FROM verdict WHERE outcome = ? ORDER BY rowid",
+                f"SELECT target, attempt, name, code, gained, {exchange} FROM verdict"  # noqa: S608 - one of two words
+                " WHERE outcome = ? ORDER BY rowid",
                 (Outcome.ACCEPTED,),
             ).fetchall()
         return tuple(
-            AcceptedTest(target, attempt, name, code, frozenset(json.loads(gained).get(target.partition("::")[0], ())))
-            for target, attempt, name, code, gained in rows
+            AcceptedTest(
+                target=target,
+                attempt=attempt,
+                name=name,
+                code=code,
+                gained=frozenset(json.loads(gained).get(target.partition("::")[0], ())),
+                exchange=exchange,
+            )
+            for target, attempt, name, code, gained, exchange in rows
         )
 
     @contextmanager
@@ -256,4 +282,14 @@ def _verdict_row(head: str, verdict: Verdict) -> tuple[str | int | float, ...]:
         json.dumps(candidate.repairs),
         json.dumps({path: sorted(lines) for path, lines in verdict.gained.items()}),
         sum(run.seconds for run in verdict.runs),
+        Exchange.of(candidate.reply).digest,
     )
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _tells_exchanges(connection: sqlite3.Connection) -> bool:
+    """Whether verdicts are kept with their exchanges: a session of an earlier version is only added to by a run."""
+    return "exchange" in _columns(connection, "verdict")

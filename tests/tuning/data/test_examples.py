@@ -7,7 +7,7 @@ import pytest
 from llm_testgen.errors import UsageError
 from llm_testgen.records import Message
 from llm_testgen.tuning.data.examples import About, Origin, as_lines, make_example, read_examples
-from llm_testgen.tuning.data.pool import PartReport, Pool, part_name, total
+from llm_testgen.tuning.data.pool import PartReport, Pool, total
 
 ABOUT = About(origin=Origin.MINED, project="box", version="1.0", licence="MIT", target="box.py::area", test="t")
 MESSAGES = (Message("system", "You test."), Message("user", "Test `area`."))
@@ -73,10 +73,6 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="pass another --out"):
         Pool(tmp_path / "file")
-
-
-def test_parts_are_named_in_letters_that_any_file_may_have():
-    assert part_name("mined", "a/b c", "1.0") == "mined-a-b-c-1.0"
 
 
 def test_counts_are_added_up_the_largest_first():

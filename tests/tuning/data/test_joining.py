@@ -109,6 +109,13 @@ def test_the_seed_tells_the_order():
     assert joined(examples).train != joined(examples, seed=1).train
 
 
+def test_a_data_set_of_instructions_is_no_project_of_its_name():
+    instructions = several("click", 3, Origin.INSTRUCTIONS)
+    assert not joined(instructions).left_out
+    others = several("some.box", 3, Origin.INSTRUCTIONS) + several("some-box", 3, Origin.SESSION)
+    assert not joined(others, per_project=3).left_out
+
+
 @pytest.mark.parametrize("name", ["click", "Click"])
 def test_projects_that_are_measured_on_are_left_out(name):
     assert joined([example(name), example("box")]).left_out == {"its project is one that the benchmark measures on": 1}
@@ -158,6 +165,6 @@ def test_the_card_says_what_is_in_the_data_set_and_what_is_not():
         "none longer than 100 characters",
         "at most 9 of one project",
         "(click)",
-        "none of them, as none was there",
+        "compared with all pinned releases of none of them; not compared with click, of which not all could be had",
     ):
         assert said in rest

@@ -4,10 +4,12 @@ import pytest
 
 from llm_testgen.tuning.data.licences import licence_of, project_name
 
+FILES = {"info": "PKG-INFO", "project": "pyproject.toml", "cfg": "setup.cfg", "setup": "setup.py"}
+
 
 def reader(**files):
-    known = {"PKG-INFO": files.get("info"), "pyproject.toml": files.get("project")}
-    return lambda path: text.encode() if (text := known[path]) else None
+    known = {FILES[name]: text for name, text in files.items()}
+    return lambda path: text.encode() if (text := known.get(path)) else None
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,25 @@ def test_name_and_version_come_from_the_same_files():
     assert project_name(reader(info="Name: Some.Thing\nVersion: 1.2\n")) == ("Some.Thing", "1.2")
     assert project_name(reader(project='[project]\nname = "thing"\ndynamic = ["version"]\n')) == ("thing", "")
     assert project_name(reader()) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"project": '[tool.poetry]\nname = "thing"\nversion = "1.2"\n'}, ("thing", "1.2")),
+        ({"project": '[project]\nname = "thing"\n[tool.poetry]\nname = "x"\nversion = "1.2"\n'}, ("thing", "1.2")),
+        ({"project": "[tool]\npoetry = 1\n", "cfg": "[metadata]\nname = thing\nversion = 1.2\n"}, ("thing", "1.2")),
+        ({"cfg": "[metadata]\nname = thing\nversion = attr: thing.__version__\n"}, ("thing", "")),
+        ({"cfg": "[options]\nzip_safe = no\n", "setup": "setup(name='thing')\n"}, ("thing", "")),
+        (
+            {"cfg": "no = cfg = at all", "setup": "import setuptools as s\ns.setup(name='thing', version='1')"},
+            ("thing", "1"),
+        ),
+        ({"setup": "NAME = 'a'\nsetup('thing', name=NAME, **more)\n"}, ("", "")),
+        ({"setup": "print 'thing'\n"}, ("", "")),
+        ({"setup": "logs.setup(level=1)\nsetup(name='thing')\n"}, ("thing", "")),
+        ({"setup": "words = '\\d'\n"}, ("", "")),
+    ],
+)
+def test_older_tools_say_the_name_in_files_of_their_own(files, found):
+    assert project_name(reader(**files)) == found

@@ -260,11 +260,11 @@ def test_what_was_mined_is_not_mined_again(mined, monkeypatch):
 
 def test_the_parts_are_joined_to_a_data_set_with_a_card(mined, tmp_path):
     options, _ = mined
-    arguments = ["data", "join", "--out", str(options.out), "--work", str(tmp_path)]
+    arguments = ["data", "join", "--out", str(options.out), "--work", str(tmp_path), "--allow-uncompared"]
     done = CliRunner().invoke(tune, arguments)
     assert done.exit_code == 0, done.output
     assert "4 examples to train on, 0 to validate on" in done.output
-    assert re.search(r"not compared with .*\bclick, .*: get them with `llm-testgen bench cases`", done.output)
+    assert re.search(r"not compared with .*\bclick, .*: join again, without --allow-uncompared", done.output)
     rows = [json.loads(line) for line in (options.out / "train.jsonl").read_text().splitlines()]
     assert {row["meta"]["project"] for row in rows} == {"sizes"}
     assert all(row["completion"][0]["content"].startswith(row["prefill"]) and row["prefill"] for row in rows)
@@ -284,9 +284,13 @@ def test_a_project_of_unknown_licence_is_left_out(tmp_path):
 
 def test_a_checkout_of_what_is_measured_on_is_refused(tmp_path):
     made = project(tmp_path / "sizes")
+    options = MineOptions(tmp_path / "data", projects=(made.root,), python=project_python(), work=tmp_path / "work")
+    made.write("src/flask/__init__.py", "")
+    made.commit()
+    with pytest.raises(UsageError, match="the code in flask/ is what the benchmark measures on"):
+        asyncio.run(run_mine(options, os.environ, Console(quiet=True)))
     made.write("pyproject.toml", '[project]\nname = "Flask"\n')
     made.commit()
-    options = MineOptions(tmp_path / "data", projects=(made.root,), python=project_python(), work=tmp_path / "work")
     with pytest.raises(UsageError, match="Flask is what the benchmark measures on"):
         asyncio.run(run_mine(options, os.environ, Console(quiet=True)))
 

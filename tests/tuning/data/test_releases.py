@@ -11,9 +11,10 @@ from llm_testgen.bench.environments import Workshop, requirements
 from llm_testgen.edges.git import Repository
 from llm_testgen.errors import ProjectError, UsageError
 from llm_testgen.tuning.data import releases
-from llm_testgen.tuning.data.contamination import held_out
+from llm_testgen.tuning.data.project_run import _Fetched
 from llm_testgen.tuning.data.releases import (
     choose_releases,
+    held_out_packages,
     held_out_projects,
     known_releases,
     normalised,
@@ -91,13 +92,17 @@ def test_a_release_that_pip_does_not_give_is_told(workshop):
         choose_releases(["other==1.0"], workshop)
 
 
-def test_what_is_measured_on_is_compared_with_where_it_is_there(workshop):
-    assert not held_out(workshop).compared
-    one = next(case.new for case in known_cases() if case.split is Split.TEST)
-    code = b"def some_function(first, second, third, fourth, fifth, sixth, seventh, eighth, ninth, tenth, last): pass\n"
-    archive(workshop.folder, f"source-{one.name}-{one.version}-{one.sha256[:12]}.tar.gz", {"a.py": code})
-    what = held_out(workshop)
-    assert what.compared == {one.name}
-    assert len(what.grams) == 2
-    assert len(what.lines) == 1
-    assert what.projects == held_out_projects()
+def test_the_code_of_what_is_measured_on_is_known_by_its_packages():
+    assert {"click/", "flask/", "packaging/", "xmltodict.py"} <= held_out_packages()
+    assert len(held_out_packages()) == len(held_out_projects())
+    refuse_held_out(["web"], ["web/", "web.py", "click.py", ""])
+    with pytest.raises(UsageError, match="the code in flask/ is what the benchmark measures on"):
+        refuse_held_out(["web"], ["web/", "flask/"])
+
+
+def test_a_release_that_holds_the_code_of_what_is_measured_on_is_refused(workshop, monkeypatch):
+    held = {"PKG-INFO": b"Name: web\n", "src/flask/__init__.py": b""}
+    monkeypatch.setattr(releases, "_download", lambda *given: archive(given[2], "x.tar.gz", held))
+    (chosen,) = choose_releases(["web==1.0"], workshop)
+    with pytest.raises(UsageError, match="the code in flask/ is what the benchmark measures on"):
+        _Fetched(chosen, workshop)(workshop.python)

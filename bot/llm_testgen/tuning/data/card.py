@@ -96,9 +96,9 @@ def _how(parts: Iterable[PartReport], examples: Sequence[Example], limits: Limit
     authors = _listed(sorted({one.meta.author for one in examples if one.meta.origin is Origin.SAMPLED}))
     made = [f"- **{origin}**: {text.format(authors=authors)}" for origin, text in _MADE.items() if origin in origins]
     missing = sorted(what.projects - what.compared)
-    compared = f"compared with the sources of {_listed(sorted(what.compared)) or 'none of them, as none was there'}"
-    if missing and what.compared:
-        compared += f"; those of {_listed(missing)} were not there"
+    compared = f"compared with all pinned releases of {_listed(sorted(what.compared)) or 'none of them'}"
+    if missing:
+        compared += f"; not compared with {_listed(missing)}, of which not all could be had"
     length = f", none longer than {limits.length:,} {measured}" if limits.length is not None else ""
     most = f", at most {limits.per_project:,} of one project" if limits.per_project is not None else ""
     joined = (

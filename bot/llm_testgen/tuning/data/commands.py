@@ -22,6 +22,8 @@ from llm_testgen.tuning.data.mine_run import MineOptions, run_mine
 from llm_testgen.tuning.data.parts import JoinOptions, run_instructions, run_join, run_sessions
 from llm_testgen.tuning.data.pool import PartReport, total
 from llm_testgen.tuning.data.sample_run import SampleOptions, run_sample
+from llm_testgen.tuning.embedded import file_of
+from llm_testgen.tuning.quantising.cli import require_extra
 
 _FOLDER = Path("tuning-data")
 _MOST_CHARACTERS = 8_192
@@ -169,7 +171,7 @@ def sessions(*, paths: tuple[Path, ...], out: Path, project_name: str, licence: 
 @click.argument("source", default=DEFAULT, metavar="[NAME|FILE]")
 @_out
 @click.option("--split", default="train", show_default=True, help="Of a data set of the hub.")
-@click.option("--licence", help="Of the data set, as its card says, where the data set itself does not say it.")
+@click.option("--licence", help="Of the data set, where its card does not say it.")
 def instructions(*, source: str, out: Path, split: str, licence: str | None) -> None:
     """Take a data set of instructions in Alpaca's form, from the hub or from a file of JSON, JSON Lines or Parquet.
 
@@ -204,6 +206,11 @@ def instructions(*, source: str, out: Path, split: str, licence: str | None) -> 
     help="From which on two answers are nearly the same.",
 )
 @click.option("--allow-unknown-licences", is_flag=True, help="Take examples whose licence is not known, too.")
+@click.option(
+    "--allow-uncompared",
+    is_flag=True,
+    help="Go on where releases that the benchmark measures on cannot be had to compare examples with.",
+)
 def join(  # noqa: PLR0913 - one parameter for each option
     *,
     out: Path,
@@ -215,11 +222,12 @@ def join(  # noqa: PLR0913 - one parameter for each option
     length: int | None,
     likeness: float,
     allow_unknown_licences: bool,
+    allow_uncompared: bool,
 ) -> None:
     """Join the parts to train.jsonl and validation.jsonl, with a card.
 
     What is the same, nearly the same, too long, of an unknown licence, or part of what the benchmark measures on is
-    left out.
+    left out. The releases that it measures on are fetched with pip to compare with, once.
     """
     limits = Limits(
         seed=seed,
@@ -230,15 +238,19 @@ def join(  # noqa: PLR0913 - one parameter for each option
         unknown_licences=allow_unknown_licences,
     )
     console = Console(emoji=False)
-    with console.status("joining the parts"):
-        joined = run_join(JoinOptions(out, limits, tokenizer, work), os.environ)
+    if tokenizer:
+        require_extra("transformers")
+        tokenizer = file_of(tokenizer, console)
+    options = JoinOptions(out, limits, tokenizer, work, allow_uncompared)
+    with console.status("reading the parts") as status:
+        joined = run_join(options, os.environ, status.update)
     said = f"{len(joined.train)} examples to train on, {len(joined.validation)} to validate on, in {out}"
     console.print(said, highlight=False, markup=False, soft_wrap=True)
     _list(console, joined.left_out)
     if joined.uncompared:
         said = (
-            f"not compared with {', '.join(joined.uncompared)}, which the benchmark measures on, as their releases are "
-            "not there: get them with `llm-testgen bench cases`, and pass the same --work here"
+            f"not compared with {', '.join(joined.uncompared)}, which the benchmark measures on, as not all of their "
+            "releases could be had: join again, without --allow-uncompared, where pip reaches its index"
         )
         console.print(said, style="yellow", highlight=False, markup=False, soft_wrap=True)
 

@@ -37,6 +37,7 @@ class Source:
         repository: A git repository that holds it at HEAD.
         library: How the paths of its code begin; empty for all that is no test and no tool.
         licence: As its own files say.
+        packages: The packages and modules at its top, as `releases.held_out_packages` names them.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Source:
     repository: Path
     library: str
     licence: str
+    packages: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,16 @@ def describe_checkout(repository: Path, library: str = "") -> Source:
         return snapshot.read(files[path]) if path in files else None
 
     name, version = project_name(read)
-    return Source(name or opened.root.name, version, opened.root, library, licence_of(read))
+    packages = frozenset(map(_top, files))
+    return Source(name or opened.root.name, version, opened.root, library, licence_of(read), packages)
+
+
+def _top(path: str) -> str:
+    """The package or module at a project's top that a file makes; empty where it makes none."""
+    top, slash, rest = path.removeprefix("src/").partition("/")
+    if slash:
+        return top + slash if rest == "__init__.py" else ""
+    return top if is_python(top) else ""
 
 
 def _is_product(path: str, library: str) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub import DatasetCard
+from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # httpx's, whichever it uses
 
 from llm_testgen.errors import LlmTestgenError, ModelError, UsageError
 from llm_testgen.records import Message
@@ -17,12 +21,14 @@ _NEEDED = ("instruction", "output")
 _INPUT = "input"
 _LONGEST_REASON = 200
 _NO_ROWS = "corresponds to no data"  # what the library says of a table without any
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_OTHER = "other"  # what a card says of a licence that the hub has no name for
 
 Row = Mapping[str, object]
 
 
 def load_instructions(named: str, split: str) -> tuple[Iterable[Row], str]:
-    """The rows of a data set, and its licence as the data set itself says; ``unknown`` where it does not.
+    """The rows of a data set, and its licence as it says itself, or its card does; ``unknown`` where none does.
 
     Args:
         named: A file of JSON, JSON Lines or Parquet, or a data set of the hub as ``owner/name``.
@@ -32,8 +38,7 @@ def load_instructions(named: str, split: str) -> tuple[Iterable[Row], str]:
         UsageError: There is no such file or split, it has other fields, or it is empty.
         ModelError: The hub cannot be reached.
     """
-    path = Path(named)
-    data = _from_file(path) if path.suffix.lower() in _FORMS else _from_hub(named, split)
+    data = _from_file(Path(named)) if is_file(named) else _from_hub(named, split)
     columns = [str(name) for name in data.column_names or ()]
     if lacking := [name for name in _NEEDED if name not in columns]:
         there = ", ".join(columns) or "none at all"
@@ -42,9 +47,14 @@ def load_instructions(named: str, split: str) -> tuple[Iterable[Row], str]:
         raise UsageError(msg)
     if not len(data):
         raise _empty(named)
-    said = getattr(data.info, "license", "")
+    said = _words(getattr(data.info, "license", ""))
     rows: Iterable[Row] = data
-    return rows, said if isinstance(said, str) and said else UNKNOWN
+    return rows, said or (UNKNOWN if is_file(named) else _licence_of_card(named))
+
+
+def is_file(named: str) -> bool:
+    """Whether a file is meant, and no data set of the hub."""
+    return Path(named).suffix.lower() in _FORMS
 
 
 def as_examples(rows: Iterable[Row], project: str, licence: str) -> tuple[list[Example], Counter[str]]:
@@ -53,7 +63,7 @@ def as_examples(rows: Iterable[Row], project: str, licence: str) -> tuple[list[E
     counts: Counter[str] = Counter()
     for row in rows:
         counts["rows"] += 1
-        asked, more, answer = (_text(row.get(name)) for name in (_NEEDED[0], _INPUT, _NEEDED[1]))
+        asked, more, answer = (_text_of(row.get(name)) for name in (_NEEDED[0], _INPUT, _NEEDED[1]))
         if not asked or not answer:
             counts["row left out: it has no instruction or no output"] += 1
             continue
@@ -63,8 +73,27 @@ def as_examples(rows: Iterable[Row], project: str, licence: str) -> tuple[list[E
     return examples, counts
 
 
-def _text(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
+def _text_of(value: object) -> str:
+    """A text without what is blank around it, but with the indentation of its first line, which code needs."""
+    return _BLANK_LINES.sub("", value.rstrip()) if isinstance(value, str) else ""
+
+
+def _licence_of_card(named: str) -> str:
+    """What the front matter of a data set's card says; ``unknown`` where it does not, or there is no card."""
+    # A folder is loaded by the same name, and has its card in it.
+    place = Path(named, "README.md") if Path(named).is_dir() else named
+    try:
+        stated = DatasetCard.load(place).data
+    except Exception:  # noqa: BLE001 - a card is written by hand: whatever is wrong with it, it says no licence
+        return UNKNOWN
+    words = _words(stated.get("license"))
+    return (_words(stated.get("license_name")) if words.lower() == _OTHER else words) or UNKNOWN
+
+
+def _words(stated: object) -> str:
+    """One licence, or several, each of which is that of a part."""
+    found = stated if isinstance(stated, list) else [stated]
+    return " and ".join(text for one in found if isinstance(one, str) and (text := " ".join(one.split())))
 
 
 def _from_file(path: Path) -> Any:  # noqa: ANN401 - the library comes with an extra
@@ -103,8 +132,8 @@ def _empty(named: object) -> UsageError:
 def _faults(library: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 - the library comes with an extra
     """What the library raises where a data set cannot be had."""
     own: type[Exception] = library.exceptions.DatasetsError
-    # Its clients raise their own kinds, which are errors of the system or of the run.
-    return own, OSError, RuntimeError, ValueError, TypeError
+    # What it reads with raises its own kinds: the hub's client one that is no error of the system.
+    return own, TransportError, OSError, RuntimeError, ValueError, TypeError
 
 
 def _reason(error: BaseException) -> str:

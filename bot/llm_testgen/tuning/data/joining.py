@@ -47,7 +47,7 @@ class Joined:
         train: What is trained on, in the order of the lot.
         validation: What is set aside.
         left_out: How many examples were left out, by reason.
-        uncompared: Projects that the benchmark measures on and that nothing was compared with, as they were not there.
+        uncompared: Projects that the benchmark measures on and that not all was compared with, as it could not be had.
     """
 
     train: tuple[Example, ...]
@@ -117,12 +117,13 @@ def _fault(example: Example, limits: Limits, what: HeldOut, measure: Length) -> 
 
 
 def _some_of_each(examples: Sequence[Example], most: int | None, left_out: Counter[str]) -> list[Example]:
-    taken: Counter[str] = Counter()
+    taken: Counter[tuple[bool, str]] = Counter()
     kept = []
     for example in examples:
-        project = normalised(example.meta.project)
-        taken[project] += 1
-        if most is not None and taken[project] > most:
+        # A data set of instructions may have the name of a project.
+        source = example.meta.origin is Origin.INSTRUCTIONS, normalised(example.meta.project)
+        taken[source] += 1
+        if most is not None and taken[source] > most:
             left_out["its project has enough others"] += 1
         else:
             kept.append(example)

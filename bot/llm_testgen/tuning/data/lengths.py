@@ -6,9 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import HTTPError as TransportError  # type: ignore[attr-defined]  # httpx's, whichever it uses
+from jinja2 import TemplateError
+
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.examples import Example
 from llm_testgen.tuning.data.instructions import missing_extra
+
+_LONGEST_REASON = 200
 
 
 def characters(example: Example) -> int:
@@ -22,6 +27,9 @@ def tokens_by(named: str) -> Callable[[Example], int]:
     Args:
         named: A folder with a tokenizer, a GGUF file, or a model of the hub.
 
+    Returns:
+        What counts; it raises UsageError where the template does not take a conversation.
+
     Raises:
         UsageError: There is none, or it has no chat template.
     """
@@ -34,7 +42,15 @@ def tokens_by(named: str) -> Callable[[Example], int]:
 
     def count(example: Example) -> int:
         turns = [turn.model_dump() for turn in (*example.prompt, *example.completion)]
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
+        try:
+            text = tokenizer.apply_chat_template(turns, tokenize=False)
+        except (TemplateError, ValueError, TypeError) as error:
+            msg = (
+                f"the chat template of {named} does not take a conversation of {example.meta.project} "
+                f"({_reason(error)}): pass the --tokenizer of a model that takes all that it has, such as a system "
+                "message, or none, to count characters"
+            )
+            raise UsageError(msg) from error
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     return count
@@ -59,7 +75,13 @@ def load_tokenizer(named: str) -> Any:  # noqa: ANN401 - the library comes with 
         if path.suffix.lower() == ".gguf":
             return AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
         return AutoTokenizer.from_pretrained(named)
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        reason = " ".join(str(error).split())[:200]
-        msg = f"there is no tokenizer to be had of {named} ({reason}): pass a folder, a GGUF file or a model of the hub"
+    except (TransportError, OSError, ValueError, RuntimeError, ImportError) as error:
+        msg = (
+            f"there is no tokenizer to be had of {named} ({_reason(error)}): pass a folder, a GGUF file or a model of "
+            "the hub"
+        )
         raise UsageError(msg) from error
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:_LONGEST_REASON]

@@ -1,19 +1,24 @@
-"""The licence of a project, as its own files say."""
+"""The licence and the name of a project, as its own files say."""
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Callable
+from configparser import Error, RawConfigParser
 from email.parser import Parser
 from typing import Any
 
+from llm_testgen.source import SourceError, parse_tree
 from llm_testgen.tuning.data.examples import UNKNOWN
 
 _LONGEST = 60  # what is longer is the licence's own text
 _CLASSIFIER = re.compile(r"^License :: (?:OSI Approved :: )?(?P<name>.+)$")
 # Classifiers that leave open which licence is meant say it as well as most projects do.
 _EMPTY = frozenset({"", UNKNOWN, "OSI Approved", "Other/Proprietary License"})
+_STATED = ("name", "version")
+_ELSEWHERE = ("attr:", "file:")  # how setup.cfg names where a value is
 
 Read = Callable[[str], bytes | None]
 
@@ -29,12 +34,25 @@ def licence_of(read: Read) -> str:
 
 
 def project_name(read: Read) -> tuple[str, str]:
-    """Name and version of a project, as the same files say; empty where they do not."""
+    """Name and version of a project, each as the first file says that says it; empty where none does.
+
+    The files are those of all usual tools: the metadata of a release, ``pyproject.toml`` as the standard has it and as
+    Poetry does, ``setup.cfg``, and ``setup.py`` where it says it in so many words.
+    """
     metadata = Parser().parsestr(_text(read("PKG-INFO")), headersonly=True)
-    table = _project_table(_text(read("pyproject.toml")))
-    name = metadata.get("Name") or table.get("name")
-    version = metadata.get("Version") or table.get("version")
-    return (name if isinstance(name, str) else ""), (version if isinstance(version, str) else "")
+    pyproject = _text(read("pyproject.toml"))
+    tables: list[dict[str, object]] = [
+        {name: metadata.get(name) for name in _STATED},
+        _table(pyproject, "project"),
+        _table(pyproject, "tool", "poetry"),
+        _of_setup_cfg(_text(read("setup.cfg"))),
+        _of_setup_py(_text(read("setup.py"))),
+    ]
+    name, version = (
+        next((text for table in tables if isinstance(text := table.get(stated), str) and text), "")
+        for stated in _STATED
+    )
+    return name, version
 
 
 def _of_metadata(text: str) -> str:
@@ -44,7 +62,7 @@ def _of_metadata(text: str) -> str:
 
 
 def _of_pyproject(text: str) -> str:
-    table = _project_table(text)
+    table = _table(text, "project")
     stated = table.get("license")
     stated = stated.get("text") if isinstance(stated, dict) else stated
     classifiers = table.get("classifiers")
@@ -64,12 +82,41 @@ def _first(stated: list[object]) -> str:
     )
 
 
-def _project_table(text: str) -> dict[str, object]:
+def _table(text: str, *names: str) -> dict[str, object]:
+    """A table of a file of TOML; empty where there is none."""
     try:
-        table = tomllib.loads(text).get("project", {})
+        table: object = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return {}
+    for name in names:
+        table = table.get(name) if isinstance(table, dict) else None
     return table if isinstance(table, dict) else {}
+
+
+def _of_setup_cfg(text: str) -> dict[str, object]:
+    parser = RawConfigParser()
+    try:
+        parser.read_string(text)
+        stated = dict(parser["metadata"]) if "metadata" in parser else {}
+    except Error:
+        return {}
+    return {name: value for name, value in stated.items() if value and not value.startswith(_ELSEWHERE)}
+
+
+def _of_setup_py(text: str) -> dict[str, object]:
+    """What the call of ``setup`` is given as it stands there."""
+    try:
+        tree = parse_tree(text)
+    except SourceError:
+        return {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="setup") | ast.Attribute(attr="setup"), keywords=keywords):
+                values = ((one.arg, one.value) for one in keywords if one.arg)
+                stated: dict[str, object] = {name: at.value for name, at in values if isinstance(at, ast.Constant)}
+                if "name" in stated:
+                    return stated
+    return {}
 
 
 def _text(data: bytes | None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +14,8 @@ from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.examples import Example, Origin, as_lines, read_examples
 
 _PARTS = "parts"
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]")
+_DIGITS = 8
 
 
 class PartReport(BaseModel):
@@ -64,8 +68,11 @@ class Pool:
 
     def known(self, name: str, key: str) -> PartReport | None:
         """The report of a part that was made before, with the same key."""
-        report = self._read(self._parts / f"{name}.json")
-        return report if report is not None and report.key == key else None
+        try:
+            report = _read(self._parts / f"{name}.json")
+        except UsageError:
+            return None  # it is not there, or of another version
+        return report if report.key == key else None
 
     def add(self, report: PartReport, examples: Sequence[Example]) -> None:
         """Write a part; one that is cut off leaves what was there before.
@@ -82,10 +89,8 @@ class Pool:
         Raises:
             UsageError: One cannot be read.
         """
-        reports = (self._read(path) for path in sorted(self._parts.glob("*.json")))
-        return tuple(
-            (report, read_examples(self._parts / f"{report.name}.jsonl")) for report in reports if report is not None
-        )
+        reports = map(_read, sorted(self._parts.glob("*.json")))
+        return tuple((report, read_examples(self._parts / f"{report.name}.jsonl")) for report in reports)
 
     def write(self, name: str, text: str) -> None:
         """Write a file of the data set, whole or not at all.
@@ -101,19 +106,20 @@ class Pool:
         except OSError as error:
             raise self._refusal(error) from error
 
-    def _read(self, path: Path) -> PartReport | None:
-        try:
-            return PartReport.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            return None  # it is not there, or of another version
-
     def _refusal(self, error: OSError) -> UsageError:
         return UsageError(f"{self.folder} cannot be written ({error.strerror}): pass another --out")
 
 
 def part_name(*words: str) -> str:
-    """The name of a part, from words of any kind."""
-    return "-".join("".join(letter if letter.isalnum() or letter in "._" else "-" for letter in word) for word in words)
+    """The name of a part, from words of any kind; with a digest of them where they cannot stand in it as they are."""
+    name = "-".join(words)
+    plain = _UNFIT.sub("-", name)
+    if not plain[:1].isalnum():
+        plain = f"x{plain}"
+    if plain == name:
+        return name
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{plain}-{digest[:_DIGITS]}"
 
 
 def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -123,3 +129,14 @@ def total(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
         for reason, number in one.items():
             sums[reason] = sums.get(reason, 0) + number
     return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _read(path: Path) -> PartReport:
+    try:
+        return PartReport.model_validate_json(path.read_bytes())
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}): make it anew with `llm-testgen tune data`"
+        raise UsageError(msg) from error
+    except ValidationError as error:
+        msg = f"{path} is no report of this version: delete it, and make its part anew with `llm-testgen tune data`"
+        raise UsageError(msg) from error

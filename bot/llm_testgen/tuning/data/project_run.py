@@ -266,7 +266,7 @@ def _tasks(options: ProjectOptions, workshop: Workshop) -> list[_Task]:
             tasks.append(_Task(name, one.environment, _Fetched(one, workshop)))
     for path in options.projects:
         source = describe_checkout(path)
-        refuse_held_out([source.name])
+        refuse_held_out([source.name], source.packages)
         tasks.append(_Task(source.name, _ENVIRONMENT, _Local(source)))
     return tasks
 
@@ -292,6 +292,7 @@ class _Fetched:
         release = self.wanted.release
         folder = release_repository(self.workshop, release, python)
         source = describe_checkout(folder, self.wanted.library)
+        refuse_held_out([source.name], source.packages)
         return replace(source, name=normalised(release.name), version=release.version)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -56,17 +56,29 @@ def held_out_projects() -> frozenset[str]:
     return frozenset(normalised(case.project) for case in known_cases() if case.split is not Split.TUNE)
 
 
-def refuse_held_out(names: Iterable[str]) -> None:
+def held_out_packages() -> frozenset[str]:
+    """Names of the packages and modules of these projects, as their files are: a package's with a slash at its end."""
+    paths = [case.library for case in known_cases() if case.split is not Split.TUNE]
+    return frozenset(PurePosixPath(path).name + ("/" if path.endswith("/") else "") for path in paths)
+
+
+def refuse_held_out(names: Iterable[str], packages: Iterable[str] = ()) -> None:
     """Refuse projects that the benchmark measures on.
+
+    Args:
+        names: Of projects.
+        packages: What a project has at its top, whatever it is called, named as `held_out_packages` does.
 
     Raises:
         UsageError: There is one among them.
     """
     held_out = held_out_projects()
-    for name in names:
-        if normalised(name) in held_out:
-            msg = f"{name} is what the benchmark measures on: a model that was trained on it can not be compared"
-            raise UsageError(msg)
+    found = [name for name in names if normalised(name) in held_out]
+    found += [f"the code in {name}" for name in sorted(held_out_packages().intersection(packages))]
+    if found:
+        msg = f"{found[0]} is what the benchmark measures on: a model that was trained on it can not be compared, so"
+        msg += " leave this project out"
+        raise UsageError(msg)
 
 
 def choose_releases(wanted: Iterable[str], workshop: Workshop) -> tuple[MinedRelease, ...]:
