@@ -101,7 +101,7 @@ def test_an_adapter_next_to_a_replay_is_a_contradiction(replies):
 
 def test_an_adapter_cannot_be_put_on_a_model_elsewhere(tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
-    with pytest.raises(UsageError, match="org/model is none; pass a GGUF file"):
+    with pytest.raises(UsageError, match="org/model is none; pass a GGUF file, or for a mixture a folder"):
         opened({"HF_TOKEN": "hf_x"}, model="org/model", adapter=tmp_path / "a.gguf")
 
 
@@ -126,6 +126,13 @@ def test_a_file_of_ones_own_is_served_with_an_adapter(tmp_path):
 )
 def test_what_runs_inside_the_job_needs_the_engine(options, inside):
     assert ModelOptions(**options).runs_inside == inside
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_folder_of_transformers_runs_inside_the_job_with_an_adapter_alone(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert ModelOptions(model=str(tmp_path), adapter=tmp_path).runs_inside
+    assert not ModelOptions(model=str(tmp_path)).runs_inside
 
 
 def test_a_recording_may_not_overwrite_the_replay_that_it_records(replies):

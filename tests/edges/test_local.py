@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llm_testgen.edges import local, weights
-from llm_testgen.edges.local import LocalModel, find_local, is_file_name, open_local
+from llm_testgen.edges.local import LocalModel, find_local, is_file_name, is_model_folder, open_local
 from llm_testgen.edges.weights import Weights
 from llm_testgen.errors import UsageError
 
@@ -40,6 +40,13 @@ def mixture(folder: Path, base: str = "") -> Path:
     (folder / "experts" / "one").mkdir(parents=True)
     (folder / "experts" / "one" / "adapter_model.safetensors").write_bytes(b"matrices")
     (folder / "mixture.json").write_text(json.dumps({"base_model": base}))
+    return folder
+
+
+def saved(folder: Path, content: bytes = b"weights of it", suffix: str = ".safetensors") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / f"model{suffix}").write_bytes(content)
     return folder
 
 
@@ -98,6 +105,46 @@ def test_a_mixture_is_served_from_its_folder(tmp_path):
     base.mkdir()
     (base / "model.safetensors").write_bytes(b"weights of it")
     assert find_local(None, mixture(tmp_path / "mixed", str(base))).base == base
+
+
+def test_a_mixture_is_put_on_a_folder_of_transformers_that_is_named(tmp_path):
+    folder, base = mixture(tmp_path / "mole", "org/model"), saved(tmp_path / "base")
+    found = find_local(str(base), folder)
+    assert (found.base, found.adapter) == (base, folder)
+    assert found.name.startswith("base-")
+    assert found.size == find_local("tiny", folder).size - TINY.size + len(b"weights of it") + len("{}")
+    (tmp_path / "empty").mkdir()
+    for model, adapter in ((base, lora(tmp_path / "one")), (tmp_path / "empty", folder), ("org/model", folder)):
+        assert find_local(str(model), adapter) is None
+    assert find_local(str(base)) is None
+
+
+def test_a_mixture_of_a_model_that_is_not_here_asks_for_its_file_or_folder(tmp_path):
+    with pytest.raises(UsageError, match=r"is for org/model: pass --model that one's GGUF file, or a folder"):
+        find_local(None, mixture(tmp_path / "mole", "org/model"))
+
+
+def test_what_transformers_does_not_load_of_a_folder_is_no_part_of_the_model(tmp_path):
+    folder, base = mixture(tmp_path / "mole"), saved(tmp_path / "base")
+    found = find_local(str(base), folder)
+    saved(base / "checkpoint-9")
+    (base / "pytorch_model.bin").write_bytes(b"the same weights again")
+    assert find_local(str(base), folder) == found
+    (base / "model.safetensors").write_bytes(b"others")
+    assert find_local(str(base), folder).name != found.name
+
+
+def test_the_older_form_of_weights_counts_where_there_is_no_newer_one(tmp_path):
+    folder = mixture(tmp_path / "mole")
+    found = [find_local(str(saved(tmp_path / word / "base", word.encode(), ".bin")), folder) for word in ("a", "bcd")]
+    assert found[0].name != found[1].name
+    assert found[1].size - found[0].size == 2
+
+
+def test_a_folder_of_transformers_is_told_by_its_configuration(tmp_path):
+    assert is_model_folder(str(saved(tmp_path / "base")))
+    assert not is_model_folder(str(mixture(tmp_path / "mole")))
+    assert not is_model_folder("org/model")
 
 
 def test_what_training_left_beside_a_mixture_is_no_part_of_it(tmp_path):
@@ -170,6 +217,20 @@ def test_it_is_started_with_its_adapter_and_without_secrets(tmp_path, monkeypatc
     assert how["name"] == model.name
     assert how["env"] == {"PATH": "/bin"}
     assert how["serving"].threads == 3
+
+
+def test_a_folder_is_started_with_its_mixture(tmp_path, monkeypatch):
+    calls = []
+
+    class Started:
+        @staticmethod
+        async def start(path, **how):
+            calls.append((path, how["adapter"]))
+
+    monkeypatch.setattr(local, "EmbeddedModel", Started)
+    base, folder = saved(tmp_path / "base"), mixture(tmp_path / "mole")
+    asyncio.run(open_local(find_local(str(base), folder), {}, lambda *_: None))
+    assert calls == [(base, folder)]
 
 
 def test_file_names_are_told_by_their_end():

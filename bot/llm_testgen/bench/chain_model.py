@@ -49,6 +49,7 @@ def inside(name: str | None, adapter: Path | None = None) -> LocalModel:
     local = find_local(name, adapter)
     if local is None:
         known = ", ".join(model.name for model in weights.EMBEDDED_MODELS)
-        msg = f"{name} is no embedded model: name one of {known} or a GGUF file, or pass --endpoint"
+        more = "pass --endpoint" if adapter is None else "for a mixture a folder with a model of transformers"
+        msg = f"{name} is no embedded model: name one of {known} or a GGUF file, or {more}"
         raise UsageError(msg)
     return local

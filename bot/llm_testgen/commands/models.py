@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from llm_testgen.edges import weights
-from llm_testgen.edges.local import find_local, is_file_name, open_local
+from llm_testgen.edges.local import find_local, is_file_name, is_model_folder, open_local
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.edges.replay import Recorder, ReplayModel
 from llm_testgen.errors import UsageError
@@ -25,7 +25,8 @@ class ModelOptions:
     """What a command line says about the model.
 
     Attributes:
-        model: An embedded model's name, the path of a GGUF file, or a model id of the hub or of the endpoint.
+        model: An embedded model's name, the path of a GGUF file, or a model id of the hub or of the endpoint; for a
+            mixture also the path of a folder of transformers.
         endpoint: URL of an OpenAI-compatible server.
         replay: Recorded replies to give in place of a model's.
         record: Where to write the replies.
@@ -48,8 +49,10 @@ class ModelOptions:
     @property
     def runs_inside(self) -> bool:
         """Whether the model runs inside the job, be it an embedded one or a file of one's own."""
-        elsewhere = self.endpoint is not None or self.replay is not None
-        return not elsewhere and (self.embedded is not None or is_file_name(self.model or ""))
+        if self.endpoint is not None or self.replay is not None:
+            return False
+        model = self.model or ""
+        return self.embedded is not None or is_file_name(model) or (self.adapter is not None and is_model_folder(model))
 
 
 async def open_model(
@@ -115,7 +118,10 @@ async def _open(options: ModelOptions, environ: Mapping[str, str], progress: wei
     if local is not None:
         return await open_local(local, environ, progress)
     if options.adapter is not None:
-        message = f"--adapter is put on a model that runs inside the job: {options.model} is none; pass a GGUF file"
+        message = (
+            f"--adapter is put on a model that runs inside the job: {options.model} is none; pass a GGUF file, or for "
+            "a mixture a folder with a model of transformers"
+        )
         raise UsageError(message)
     return HubModel(Service(options.model or "", key=_hub_token(options.model or "", environ)))
 

@@ -99,7 +99,7 @@ class EmbeddedModel:
         The thread that calls this must outlive the model: on Linux the server ends with it.
 
         Args:
-            weights: A GGUF file.
+            weights: A GGUF file, or for a mixture a folder of transformers.
             name: What reports call the model; the file's name by default.
             env: The server's environment variables; it needs none and no secret.
             serving: How it is served.

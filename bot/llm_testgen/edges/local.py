@@ -24,6 +24,8 @@ _ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_FILE = "adapter.gguf"
 _MIXTURE_CARD, _MIXTURE_GATES, _MIXTURE_EXPERTS = "mixture.json", "gates.safetensors", "experts"
+_MODEL_CONFIG = "config.json"  # of a model, as transformers writes it
+_WEIGHTS, _OLDER_WEIGHTS = ".safetensors", ".bin"
 # A checkout or an unpacked archive gives files the times at which they were written, in any order.
 _COPYING = 60.0
 # What a model's server needs to find its libraries; never a secret.
@@ -67,12 +69,17 @@ def is_file_name(model: str) -> bool:
     return model.lower().endswith(_SUFFIX)
 
 
+def is_model_folder(model: str) -> bool:
+    """Whether the name of a model is the path of a folder of transformers, which is served with a mixture alone."""
+    return weights.find(model) is None and (Path(model) / _MODEL_CONFIG).is_file()
+
+
 def find_local(model: str | None, adapter: Path | None = None) -> LocalModel | None:
     """The model of a name that runs inside the job; None if it is a name of another kind.
 
     Args:
-        model: An embedded model's name, or the path of a GGUF file; None for the model that the adapter says it is
-            for, or else the default one.
+        model: An embedded model's name, the path of a GGUF file, or for a mixture that of a folder of transformers;
+            None for the model that the adapter says it is for, or else the default one.
         adapter: A GGUF file, the folder of a LoRA adapter that holds one, or the folder of a mixture.
 
     Raises:
@@ -144,6 +151,9 @@ def _adapter(path: Path) -> Path:
 
 def _base(model: str | None, adapter: Path) -> Weights | Path | None:
     """The model that is asked for, else the one that an adapter was trained on, as far as it says so."""
+    is_mixture = (adapter / _MIXTURE_CARD).is_file()
+    if model is not None and is_mixture and is_model_folder(model):
+        return Path(model)
     if model is not None or not adapter.is_dir():
         return _named(model)
     said = _said_base(adapter)
@@ -151,15 +161,14 @@ def _base(model: str | None, adapter: Path) -> Weights | Path | None:
     ours = next((one for one in weights.EMBEDDED_MODELS if one.file == Path(said).name), None)
     if ours is not None:
         return ours
-    if (adapter / _MIXTURE_CARD).is_file() and said and Path(said).is_dir():
+    if is_mixture and said and Path(said).is_dir():
         return Path(said)
     if is_file_name(said) and Path(said).is_file():
         return _gguf(Path(said), "--model")
     if (named := weights.find(said)) is not None:
         return named
-    msg = (
-        f"the adapter in {adapter} is for {said or 'a model that it does not name'}: pass --model that one's GGUF file"
-    )
+    which = "GGUF file, or a folder that transformers saved it in" if is_mixture else "GGUF file"
+    msg = f"the adapter in {adapter} is for {said or 'a model that it does not name'}: pass --model that one's {which}"
     raise UsageError(msg)
 
 
@@ -192,11 +201,15 @@ def _files(path: Path) -> Iterable[Path]:
     """A file, or those of a folder that hold a model or a mixture, in an order of their own."""
     if not path.is_dir():
         return [path]
-    places: Iterable[Path] = path.rglob("*")
+    # What lies further below, such as checkpoints, is none of what transformers loads.
+    places: Iterable[Path] = path.glob("*")
     if (path / _MIXTURE_CARD).is_file():
         # What its training left beside it, such as checkpoints to go on from, is not served.
         places = chain((path / _MIXTURE_CARD, path / _MIXTURE_GATES), (path / _MIXTURE_EXPERTS).rglob("*"))
-    return sorted(each for each in places if each.is_file() and each.suffix in {".safetensors", ".json"})
+    found = sorted(each for each in places if each.is_file())
+    # As transformers chooses where there are both.
+    whole = _WEIGHTS if any(each.suffix == _WEIGHTS for each in found) else _OLDER_WEIGHTS
+    return [each for each in found if each.suffix in {whole, ".json"}]
 
 
 def _size(path: Path) -> int:

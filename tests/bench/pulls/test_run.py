@@ -32,6 +32,19 @@ def test_adapters_are_put_on_the_first_model_and_stand_behind_all(files):
     assert {found[name].base for name in names[2:]} == {files / "own.gguf"}
 
 
+def test_a_folder_is_there_for_mixtures_and_not_compared_by_itself(files):
+    base, mixture = files / "base", files / "mole"
+    for folder, card in ((base, "config.json"), (mixture, "mixture.json")):
+        folder.mkdir()
+        (folder / card).write_text("{}")
+    own = str(files / "own.gguf")
+    found = chosen_models(PullOptions(models=(str(base), own), adapters=(mixture,)))
+    assert [name.rpartition("-")[0] for name in found] == ["own", f"{list(found)[1].partition('+')[0]}+mole"]
+    assert [model.base for model in found.values()] == [files / "own.gguf", base]
+    with pytest.raises(UsageError, match=r"base does not run inside the job.*for a mixture a folder"):
+        chosen_models(PullOptions(models=(str(base),), adapters=(mixture, files / "lora.gguf")))
+
+
 def test_names_that_are_not_known_here_may_be_those_of_a_recording():
     assert chosen_models(PullOptions(models=("own-12345678+lora-90abcdef",))) == {"own-12345678+lora-90abcdef": None}
 

@@ -98,6 +98,11 @@ def test_a_run_that_was_stopped_does_not_take_the_place_of_a_whole_one():
     whole = [record("base", 10), record("base+tuned", 5)]
     table = serving_table([*whole, record("base", 99, run="stopped")])
     assert [row[-2] for row in table.rows] == ["10.0", "5.0"]
+    rounds = [*whole, *whole, *whole]
+    once = [record("base", 99, run="stopped"), record("base+tuned", 99, run="stopped")]
+    table = serving_table([*rounds, *once, record("base", 99, run="stopped")])
+    assert table.title.endswith("median of 3")
+    assert [row[-2] for row in table.rows] == ["10.0", "5.0"]
     again = [record("base", 20, run="again"), record("base+tuned", 15, run="again")]
     assert [row[-2] for row in serving_table([*whole, *again]).rows] == ["20.0", "15.0"]
 

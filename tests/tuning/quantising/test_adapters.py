@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 pytest.importorskip("gguf")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
 from tests.tuning.quantising.tiny import TEXT, llama_cpp_answers, make_model, transformers_answers  # noqa: E402
 
 from llm_testgen.cli import main  # noqa: E402
@@ -28,10 +29,10 @@ def export(*arguments, code=0):
     return " ".join(result.output.split())
 
 
-def make_adapter(folder, kind="qwen2", **settings):
-    """A random adapter of the tiny model; gives the model with it."""
+def make_adapter(folder, kind="qwen2", changes=None, **settings):
+    """A random adapter of the tiny model, or of one with changes; gives the model with it."""
     chosen = {"r": 4, "lora_alpha": 8, "target_modules": ALL, "task_type": "CAUSAL_LM"} | settings
-    model = peft.get_peft_model(make_model(kind), peft.LoraConfig(**chosen))
+    model = peft.get_peft_model(make_model(kind, **changes or {}), peft.LoraConfig(**chosen))
     torch.manual_seed(1)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -81,6 +82,60 @@ def test_the_base_may_be_a_gguf_file_which_is_checked(tiny, tmp_path):
     other.save_pretrained(tmp_path / "other")
     said = export(tmp_path / "other", "--out", tmp_path / "m.gguf", "--base", tmp_path / "model.gguf", code=2)
     assert "pass --base the model it is for" in said
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+@pytest.mark.parametrize(
+    ("changes", "targets", "said"),
+    [
+        ({"num_key_value_heads": 1}, ["k_proj"], "blk.0.attn_k.weight of (32, 64), which is (16, 64)"),
+        ({"num_key_value_heads": 4}, ["k_proj"], "blk.0.attn_k.weight of (32, 64), which is (64, 64)"),
+        ({"num_key_value_heads": 4}, ["v_proj"], "blk.0.attn_v.weight of (32, 64), which is (64, 64)"),
+        ({"num_attention_heads": 2, "head_dim": 16}, ["q_proj"], "blk.0.attn_q.weight of (64, 64), which is (32, 64)"),
+        ({"num_attention_heads": 8, "head_dim": 16}, ["q_proj"], "blk.0.attn_q.weight of (64, 64), which is (128, 64)"),
+        ({"head_dim": 32}, ["o_proj"], "blk.0.attn_output.weight of (64, 64), which is (64, 128)"),
+        ({"hidden_size": 128}, ["q_proj"], "blk.0.attn_q.weight of (64, 64), which is (128, 128)"),
+        ({"intermediate_size": 64}, ["gate_proj"], "blk.0.ffn_gate.weight of (96, 64), which is (64, 64)"),
+        ({"intermediate_size": 64}, ["up_proj"], "blk.0.ffn_up.weight of (96, 64), which is (64, 64)"),
+        ({"intermediate_size": 64}, ["down_proj"], "blk.0.ffn_down.weight of (64, 96), which is (64, 64)"),
+    ],
+)
+def test_an_adapter_for_another_model_than_that_in_a_folder_is_refused(tmp_path, kind, changes, targets, said):
+    make_adapter(tmp_path / "lora", kind, target_modules=targets)
+    make_model(kind, **changes).save_pretrained(tmp_path / "other")
+    heard = export(tmp_path / "lora", "--out", tmp_path / "m.gguf", "--base", tmp_path / "other", code=2)
+    assert said in heard
+    assert "pass --base the model it is for" in heard
+    assert not (tmp_path / "m.gguf").exists()
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_heads_may_be_of_a_width_of_their_own(tmp_path, kind):
+    changes = {"head_dim": 32}
+    make_adapter(tmp_path / "lora", kind, changes)
+    make_model(kind, **changes).save_pretrained(tmp_path / "base")
+    export(tmp_path / "lora", "--out", tmp_path / "m.gguf", "--base", tmp_path / "base")
+    shapes = {tensor.name: files.shape_of(tensor) for tensor in files.open_gguf(tmp_path / "m.gguf").tensors}
+    assert shapes["blk.1.attn_q.weight.lora_b"] == (128, 4)
+    assert shapes["blk.1.attn_output.weight.lora_a"] == (4, 128)
+
+
+def test_an_adapter_for_a_model_of_more_layers_is_refused(tiny, tmp_path):
+    make_adapter(tmp_path / "lora", tiny.model.config.model_type, {"num_hidden_layers": 3}, target_modules=["q_proj"])
+    export(tiny.folder, "--out", tmp_path / "model.gguf", "--type", "q8_0")
+    for base in (tiny.folder, tmp_path / "model.gguf"):
+        said = export(tmp_path / "lora", "--out", tmp_path / "m.gguf", "--base", base, code=2)
+        assert f"the adapter changes model.layers.2.self_attn.q_proj, and {base} has 2 layers" in said
+        assert "pass --base the model it is for" in said
+
+
+def test_an_adapter_for_weights_that_its_base_does_not_have_is_refused(tmp_path):
+    make_adapter(tmp_path / "lora", "llama", target_modules=["up_proj"])
+    path = tmp_path / "lora" / "adapter_model.safetensors"
+    save_file({name.replace("mlp.up_proj", "mlp.gate"): value for name, value in load_file(path).items()}, path)
+    make_model("llama").save_pretrained(tmp_path / "base")
+    said = export(tmp_path / "lora", "--out", tmp_path / "m.gguf", "--base", tmp_path / "base", code=2)
+    assert "changes blk.0.ffn_gate_inp.weight of (96, 64), which is not there in" in said
 
 
 def settings_of(folder, **changes):

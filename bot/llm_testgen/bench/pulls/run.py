@@ -31,7 +31,7 @@ from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measur
 from llm_testgen.bench.pulls.tables import Series, Table, by_model, scarce, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
-from llm_testgen.edges.local import LocalModel, find_local, open_local
+from llm_testgen.edges.local import LocalModel, find_local, is_model_folder, open_local
 from llm_testgen.edges.models import HubModel, Model, Service
 from llm_testgen.errors import UsageError
 from llm_testgen.runner.cold import cores
@@ -55,7 +55,8 @@ class PullOptions:
         split: Only cases of this one; None for any.
         most: Cases at most, in the manifest's order, one of each project before a second of any; None for all.
         models: Names of models, GGUF files among them; none for the default one.
-        adapters: What was tuned, each put on the first of the models, or on the one that it names itself.
+        adapters: What was tuned, each put on the first of the models, or on the one that it names itself. A first one
+            that is a folder of transformers is there for mixtures alone, and not compared.
         endpoint: URL of an OpenAI-compatible server that the models are behind; None for embedded ones.
         ask: Whether models are asked for what the recording lacks.
         seed: By which methods are chosen.
@@ -161,14 +162,19 @@ def chosen_models(options: PullOptions) -> Mapping[str, LocalModel | None]:
             raise UsageError(msg)
         return dict.fromkeys(names)
     found: dict[str, LocalModel | None] = {}
+    base = options.models[0] if options.models else None
     for name in names:
+        if name == base and options.adapters and is_model_folder(name):
+            continue  # it cannot be served by itself
         local = find_local(name)
         found[local.name if local else name] = local
-    base = options.models[0] if options.models else None
     for adapter in options.adapters:
         local = find_local(base, adapter)
         if local is None:
-            msg = f"{base} does not run inside the job: name an embedded model or a GGUF file for --adapter"
+            msg = (
+                f"{base} does not run inside the job: name an embedded model or a GGUF file for --adapter, or for a "
+                "mixture a folder with a model of transformers"
+            )
             raise UsageError(msg)
         found[local.name] = local
     return found

@@ -113,11 +113,14 @@ def serving_table(records: Sequence[ServingRecord]) -> Table | None:
 
 
 def side_by_side(records: Sequence[ServingRecord]) -> Mapping[str, Sequence[ServingRecord]]:
-    """Measurements by model, of the last of the runs that have the most models: one that was stopped lacks some."""
+    """Measurements by model, of the last of the runs that have the most models, and of each the most.
+
+    One that was stopped lacks models, or rounds.
+    """
     runs: defaultdict[str, defaultdict[str, list[ServingRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         runs[record.run][record.model].append(record)
-    return max(reversed(runs.values()), key=len, default={})
+    return max(reversed(runs.values()), key=lambda run: (len(run), min(map(len, run.values()))), default={})
 
 
 def known_records(path: Path, models: Sequence[str]) -> list[ServingRecord]:

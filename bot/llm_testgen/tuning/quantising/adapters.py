@@ -32,6 +32,7 @@ _WEIGHTS = "adapter_model.safetensors"
 _MIXTURE = "mixture.json"
 _PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
 # Others change the base model's own weights when the adapter is loaded, and A and B count from those.
 _PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 # By which peft computes something else from A and B, or applies them elsewhere or not always.
@@ -49,7 +50,7 @@ class Base:
         name: For messages.
         architecture: llama.cpp's.
         config: With the numbers of layers and heads.
-        shapes: Of its weights by GGUF names, rows first; empty where they are not known.
+        shapes: Of the weights that can be adapted, and maybe of others, by GGUF names, rows first.
     """
 
     name: str
@@ -87,8 +88,7 @@ def adapter_content(folder: Path, base: str | None) -> Content:
         own = module.removeprefix(_PREFIX)
         known = names(f"{own}.weight")
         if known is None or not known.startswith("blk."):
-            msg = f"llama.cpp applies no LoRA to {own}: train the adapter on attention and MLP projections alone"
-            raise UsageError(msg)
+            raise UsageError(_why_unknown(found, own))
         down, up = weights[module + _A], weights[module + _B]
         up = up * np.float32(_scale(settings, own, len(down)) * len(down) / alpha)
         order = row_order(found.architecture, known, found.config)
@@ -166,7 +166,28 @@ def _base(source: str, folder: Path) -> Base:
     if named not in ARCHITECTURES:
         msg = f"{source} is a {named or config.model_type}: only adapters of {' and '.join(ARCHITECTURES)} are exported"
         raise UsageError(msg)
-    return Base(source, ARCHITECTURES[named], config, {})
+    return Base(source, ARCHITECTURES[named], config, _projections(config))
+
+
+def _projections(config: Any) -> dict[str, tuple[int, ...]]:  # noqa: ANN401 - transformers' configurations
+    """Shapes of the weights of attention and MLPs, as transformers makes them of a configuration."""
+    hidden, inner = config.hidden_size, config.intermediate_size
+    width = getattr(config, "head_dim", None) or hidden // config.num_attention_heads
+    queries, keys = config.num_attention_heads * width, config.num_key_value_heads * width
+    of_layer = {
+        "attn_q": (queries, hidden),
+        "attn_k": (keys, hidden),
+        "attn_v": (keys, hidden),
+        "attn_output": (hidden, queries),
+        "ffn_gate": (inner, hidden),
+        "ffn_up": (inner, hidden),
+        "ffn_down": (hidden, inner),
+    }
+    return {
+        f"blk.{layer}.{part}.weight": shape
+        for layer in range(config.num_hidden_layers)
+        for part, shape in of_layer.items()
+    }
 
 
 def _base_of_file(source: str, reader: GGUFReader) -> Base:
@@ -206,10 +227,22 @@ def _scale(settings: dict[str, Any], module: str, rank: int) -> float:
     return float(own / (rank**0.5 if settings.get("use_rslora") else rank))
 
 
+def _why_unknown(base: Base, module: str) -> str:
+    """Why a layer has no name in llama.cpp's model, and what to do."""
+    layer, layers = _LAYER.search(f".{module}"), base.config.num_hidden_layers
+    if layer is not None and int(layer[1]) >= layers:
+        return (
+            f"the adapter changes {module}, and {base.name} has {layers} layers, counted from 0: pass --base the model "
+            "it is for"
+        )
+    return f"llama.cpp applies no LoRA to {module}: train the adapter on attention and MLP projections alone"
+
+
 def _check_shape(base: Base, name: str, shape: tuple[int, int]) -> None:
-    there = base.shapes.get(name, shape)
+    there = base.shapes.get(name)
     if there != shape:
-        msg = f"the adapter changes {name} of {shape}, which in {base.name} is {there}: pass --base the model it is for"
+        what = "which is not there" if there is None else f"which is {there}"
+        msg = f"the adapter changes {name} of {shape}, {what} in {base.name}: pass --base the model it is for"
         raise UsageError(msg)
 
 
