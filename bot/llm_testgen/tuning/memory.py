@@ -1,18 +1,26 @@
-"""How much memory training takes, told before a model is loaded; and how a model is loaded in 8 or 4 bits.
+"""How much memory training takes, told before a model is loaded.
 
-With P parameters of which T are trained, L layers, hidden size h, intermediate size f, a attention heads, k of them
-for keys and values, V tokens, batches of b examples of s tokens, and w bytes a parameter:
+With P parameters, L layers, hidden size h, intermediate size f, n norms in a layer, a attention heads of d numbers, V
+tokens, batches of b examples of s tokens, w bytes a parameter and c bytes an activation (4 in float32, else 2), and T
+numbers of adapters and gates that are trained beside F that are not:
 
-- weights: w P; in 8 or 4 bits only the matrices of the layers are, at 1 byte and at 0.5 + 1/16 (a scale for each 64
-  numbers), and all else at 2 bytes
+- weights: w P, and 4 (T + F) as these are in float32, with 2 (T + F) for the copies in half precision that autocast
+  keeps of them. In 8 or 4 bits only the matrices of the layers are, at 1 byte and at 0.5 + 1/16 (a scale for each 64
+  numbers): peft's ``prepare_model_for_kbit_training`` casts all else to float32, and so are the activations. The head's
+  copy in half precision is 2 h V then.
 - gradients: 4 T
 - optimiser: 8 T of AdamW (two moments in float32), 2 T with 8 bits
-- activations, c bytes each (2, or 4 in float32): L s b c (8 h + 2 h k / a + 4 f), and 2 c a b s^2 L where attention
-  keeps its scores; with gradient checkpointing L s b c h and one layer's whole. See Korthikanti et al., *Reducing
-  Activation Recomputation in Large Transformer Models* (2022), whose count is of another kind of layer.
-- what LoRA with dropout keeps: 2 c b s for each input of each layer that it is on, the input and what is dropped of it;
-  a layer's share with gradient checkpointing
-- logits: 12 b s V, in float32, with their softmax and gradient; with many tokens the largest part by far
+- activations: L b s (4 n h + 3 c a d + 3 c f + A / L). A norm computes in float32 and keeps its input; attention keeps
+  what it multiplies, the queries and the keys and values as often as they are repeated; the MLP keeps what its
+  activation is given and gives, and what that is multiplied with. Frozen matrices keep nothing, but A bytes are kept of
+  a token for what is trained; `training.sizes` counts them. With gradient checkpointing L b s c h, and one layer whole.
+- scores: 6 a b s^2 L where attention keeps them: the softmax in float32 and its copy in half precision (4 in float32)
+- logits: 12 b s V, in float32, with their softmax and gradient, as if all tokens were learned; with many tokens the
+  largest part by far
+
+Korthikanti et al., *Reducing Activation Recomputation in Large Transformer Models* (2022), count so; these are the
+tensors that torch keeps for the gradients of the layers of transformers (``modeling_qwen2.py`` and its
+``eager_attention_forward``), and a test counts them. Layers of other kinds are counted as if they were such.
 
 It is an estimate: what libraries hold for themselves is counted as 10 % and half a GB.
 """
@@ -20,21 +28,20 @@ It is an estimate: what libraries hold for themselves is counted as 10 % and hal
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llm_testgen.errors import UsageError
-
-if TYPE_CHECKING:
-    from transformers import BitsAndBytesConfig
 
 _GB = 1e9
 _OVERHEAD = 1.1
 _FIXED = 0.5 * _GB
 _BYTES = {32: 4.0, 16: 2.0, 8: 1.0, 4: 0.5 + 1 / 16}
+_FLOAT32, _HALF = 32, 16
 _LOADED_SMALL = (8, 4)
+_GROUP = Path("/sys/fs/cgroup")
 _NO_LIMIT = "max"
+_MOST_WORDS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,9 @@ class ModelSize:
         layers: How many there are.
         hidden: Numbers that stand for a token between layers.
         intermediate: Numbers that stand for a token within the MLP.
-        heads: Of attention.
-        key_heads: Of keys and values.
+        heads: Of attention; 0 where there is none.
+        head: Numbers that stand for a token in one of them.
+        norms: Of a layer.
         tokens: Of the vocabulary.
     """
 
@@ -58,7 +66,8 @@ class ModelSize:
     hidden: int
     intermediate: int
     heads: int
-    key_heads: int
+    head: int
+    norms: int
     tokens: int
 
     @classmethod
@@ -67,41 +76,52 @@ class ModelSize:
 
         Args:
             config: As transformers has it, of a causal language model.
+
+        Raises:
+            UsageError: It does not tell the sizes that decide.
         """
         import torch  # noqa: PLC0415 - an extra
         from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
+        try:
+            with torch.device("meta"):
+                model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
+            # Of a model that takes images too, what writes the text.
+            text = config.get_text_config(decoder=True)
+            return cls._counted(model, text)
+        except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:_MOST_WORDS]
+            msg = (
+                f"how much memory models of type {config.model_type} take cannot be told ({reason}): name a model of "
+                "another type"
+            )
+            raise UsageError(msg) from error
+
+    @classmethod
+    def _counted(cls, model: Any, text: Any) -> ModelSize:  # noqa: ANN401 - many classes
+        import torch  # noqa: PLC0415 - an extra
+
         outer = {id(one) for one in (model.get_input_embeddings(), model.get_output_embeddings())}
         matrices = (
             module.weight.numel()
             for module in model.modules()
             if isinstance(module, torch.nn.Linear) and id(module) not in outer
         )
-        heads = config.num_attention_heads
+        layers, hidden = text.num_hidden_layers, text.hidden_size
+        heads = _stated(text, "num_attention_heads", 0)
+        decoder = model.get_decoder() or model
+        norms = sum("norm" in type(module).__name__.lower() for module in decoder.modules())
         return cls(
             parameters=sum(one.numel() for one in model.parameters()),
             in_layers=sum(matrices),
-            layers=config.num_hidden_layers,
-            hidden=config.hidden_size,
-            intermediate=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+            layers=layers,
+            hidden=hidden,
+            intermediate=_stated(text, "intermediate_size", 4 * hidden),
             heads=heads,
-            key_heads=getattr(config, "num_key_value_heads", None) or heads,
-            tokens=config.vocab_size,
+            head=_stated(text, "head_dim", hidden // heads) if heads else 0,
+            norms=norms // layers,
+            tokens=text.vocab_size,
         )
-
-    def lora_parameters(self, rank: int, *, attention: int = 4, mlp: int = 3) -> int:
-        """How many parameters LoRA trains.
-
-        Args:
-            rank: Of each pair of matrices.
-            attention: How many of q, o, k and v it is put on, in this order.
-            mlp: How many of gate, up and down.
-        """
-        keys = self.hidden * self.key_heads // self.heads
-        of_attention = (2 * self.hidden, 2 * self.hidden, self.hidden + keys, self.hidden + keys)[:attention]
-        return self.layers * rank * (sum(of_attention) + mlp * (self.hidden + self.intermediate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +129,14 @@ class Training:
     """How a model is trained.
 
     Attributes:
-        trained: Parameters that are.
+        trained: Numbers of adapters and gates that are.
         bits: Of a weight as it is loaded: 32, 16, 8 or 4.
         batch: Examples that are computed together, before their gradients are accumulated.
         length: Tokens of an example.
         checkpointing: Whether activations are computed anew for the gradients.
         scores: Whether attention keeps its scores; PyTorch's own, and flash attention, do not.
-        adapted: Inputs of a token of all layers that LoRA with dropout is on.
+        adapted: Bytes of a token that are kept for what is trained, in all layers.
+        frozen: Numbers of adapters that are not trained.
         small_optimiser: Whether the optimiser's states have 8 bits.
     """
 
@@ -126,6 +147,7 @@ class Training:
     checkpointing: bool = False
     scores: bool = False
     adapted: int = 0
+    frozen: int = 0
     small_optimiser: bool = False
 
 
@@ -166,21 +188,32 @@ def estimate(size: ModelSize, training: Training) -> Memory:
     if training.bits not in _BYTES:
         msg = f"models are loaded in {', '.join(map(str, _BYTES))} bits, not {training.bits}"
         raise UsageError(msg)
-    small = size.in_layers if training.bits in _LOADED_SMALL else 0
-    else_bytes = _BYTES[16] if small else _BYTES[training.bits]
+    is_small = training.bits in _LOADED_SMALL
+    small = size.in_layers if is_small else 0
+    outside = (size.parameters - small) * _BYTES[_FLOAT32 if is_small else training.bits]
+    added = training.trained + training.frozen
+    copies = 2.0 * added if training.bits != _FLOAT32 else 0.0
+    copies += 2.0 * size.hidden * size.tokens if is_small else 0.0
     places = training.batch * training.length
-    each = 4 if training.bits == 32 else 2  # noqa: PLR2004 - float32, or half of it
-    layer = places * each * (8 * size.hidden + 2 * size.hidden * size.key_heads / size.heads + 4 * size.intermediate)
-    layer += 2 * each * size.heads * places * training.length if training.scores else 0
-    layer += 2 * each * places * training.adapted / size.layers
-    kept = size.layers * places * each * size.hidden + layer if training.checkpointing else size.layers * layer
     return Memory(
-        weights=small * _BYTES[training.bits] + (size.parameters - small) * else_bytes,
+        weights=small * _BYTES[training.bits] + outside + 4.0 * added + copies,
         gradients=4.0 * training.trained,
         optimiser=(2.0 if training.small_optimiser else 8.0) * training.trained,
-        activations=float(kept),
+        activations=places * _kept_of_token(size, training),
         logits=12.0 * places * size.tokens,
     )
+
+
+def _kept_of_token(size: ModelSize, training: Training) -> float:
+    """Bytes of activations of a token that are kept for the gradients."""
+    each = 2 if training.bits == _HALF else 4
+    layer = 4 * size.norms * size.hidden + 3 * each * (size.heads * size.head or size.hidden)
+    layer += 3 * each * size.intermediate
+    if training.scores:
+        layer += (4 if training.bits == _FLOAT32 else 6) * size.heads * training.length
+    if training.checkpointing:
+        return size.layers * each * size.hidden + layer + training.adapted / size.layers
+    return float(size.layers * layer + training.adapted)
 
 
 def available_memory(device: str = "cpu") -> int:
@@ -192,16 +225,11 @@ def available_memory(device: str = "cpu") -> int:
     import psutil  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: PLC0415 - an extra
 
     free = int(psutil.virtual_memory().available)
-    limit, used = (_number(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
-    return free if limit is None or used is None else max(0, min(free, limit - used))
-
-
-def _number(path: Path) -> int | None:
-    try:
-        said = path.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return int(said) if said != _NO_LIMIT and said.isdecimal() else None
+    limit, used = (_number(_GROUP / name) for name in ("memory.max", "memory.current"))
+    if limit is None or used is None:
+        return free
+    # What is kept of files counts as used, and goes once something else needs the room.
+    return max(0, min(free, limit - max(0, used - _kept_of_files())))
 
 
 def require_memory(size: ModelSize, training: Training, available: int, *, gpu: bool) -> Memory:
@@ -229,7 +257,7 @@ def require_memory(size: ModelSize, training: Training, available: int, *, gpu: 
     ]
     if gpu and training.bits > min(_LOADED_SMALL):
         changes.append(("the model in 4 bits", replace(training, bits=4)))
-    elif training.bits == 32:  # noqa: PLR2004 - float32
+    elif training.bits == _FLOAT32:
         changes.append(("the model in bfloat16", replace(training, bits=16)))
     told = [
         f"{name} ({estimate(size, changed).total / _GB:.1f} GB)" for name, changed in changes if changed != training
@@ -274,36 +302,28 @@ def require_weights(parameters: int, bits: int, available: int) -> None:
         raise UsageError(msg)
 
 
-def quantised_loading(bits: int, *, gpu: bool) -> BitsAndBytesConfig:
-    """How transformers loads a model in 8 bits (Dettmers et al., *LLM.int8()*, 2022) or 4 (*QLoRA*, 2023: NF4, twice).
+def _stated(config: Any, name: str, default: int) -> int:  # noqa: ANN401 - many classes
+    """What a configuration says, the most where it says it for each layer; the default if nothing."""
+    try:
+        said = getattr(config, name, None)
+    except (RuntimeError, ValueError):  # how transformers says that its layers have several
+        said = None
+    return max(said, default=default) if isinstance(said, list | tuple) else said or default
 
-    Args:
-        bits: 8 or 4.
-        gpu: Whether there is an Nvidia GPU.
 
-    Raises:
-        UsageError: There is none, or the library is not installed.
-    """
-    if bits not in _LOADED_SMALL:
-        msg = f"models are loaded in 8 or 4 bits, not {bits}"
-        raise UsageError(msg)
-    if not gpu:
-        msg = (
-            f"a model in {bits} bits needs an Nvidia GPU, and there is none: load it in float32 or bfloat16, "
-            "or take a smaller one"
-        )
-        raise UsageError(msg)
-    if find_spec("bitsandbytes") is None:
-        msg = f"a model in {bits} bits needs bitsandbytes: pip install bitsandbytes"
-        raise UsageError(msg)
-    import torch  # noqa: PLC0415 - an extra
-    from transformers import BitsAndBytesConfig  # noqa: PLC0415
+def _kept_of_files() -> int:
+    try:
+        lines = (_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return 0
+    stated = dict(line.split(maxsplit=1) for line in lines if " " in line)
+    found = (stated.get(name, "") for name in ("inactive_file", "active_file"))
+    return sum(int(one) for one in found if one.isdecimal())
 
-    if bits == 8:  # noqa: PLR2004 - as it was asked for
-        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call,unused-ignore]
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16,
-    )
+
+def _number(path: Path) -> int | None:
+    try:
+        said = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(said) if said != _NO_LIMIT and said.isdecimal() else None

@@ -11,6 +11,7 @@ from tests.tuning.mixtures import tiny  # noqa: E402
 
 from llm_testgen.errors import UsageError  # noqa: E402
 from llm_testgen.tuning.mixtures.building import add_mole  # noqa: E402
+from llm_testgen.tuning.mixtures.experts import check_bases, read_experts  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(tiny.OLD_NAME)
 
@@ -50,13 +51,15 @@ def test_adapters_with_different_target_modules_are_refused(tmp_path):
 
 def test_adapters_for_another_base_are_refused_by_name_and_by_size(tmp_path):
     folder = tiny.save_adapter(tmp_path / "foreign", 0, tiny.llama("made/wide", hidden=64))
-    with pytest.raises(UsageError, match=r"foreign was trained for made/wide, and this is made/tiny-llama"):
-        add_mole(tiny.llama(), [folder])
+    found = read_experts([folder])
+    with pytest.raises(UsageError, match=r"trained for made/wide, and this is made/tiny-llama: .* or pass --any-base"):
+        check_bases(found, tiny.NAME)
+    check_bases(found, "/moved/Wide")
     model = tiny.llama()
     with pytest.raises(UsageError, match=r"q_proj is 64 to 64 in the adapter and is 32 to 32 in this model"):
-        add_mole(model, [folder], any_base=True)
+        add_mole(model, [folder])
     with pytest.raises(UsageError, match=r"q_proj is 64 to 64 in the adapter and is no linear layer of this model"):
-        add_mole(tiny.gpt2(), [folder], any_base=True)
+        add_mole(tiny.gpt2(), [folder])
     assert not any("lora" in name for name, _ in model.named_modules())
 
 

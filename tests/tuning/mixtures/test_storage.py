@@ -14,7 +14,7 @@ from tests.tuning.mixtures import tiny  # noqa: E402
 from llm_testgen.errors import UsageError  # noqa: E402
 from llm_testgen.tuning.mixtures.building import add_adamole, add_mole  # noqa: E402
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, GateScope, MoLEConfig, MoLEGate, Selection  # noqa: E402
-from llm_testgen.tuning.mixtures.storage import CARD, from_pretrained, save_pretrained  # noqa: E402
+from llm_testgen.tuning.mixtures.storage import CARD, base_of, from_pretrained, save_pretrained  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(tiny.OLD_NAME)
 
@@ -74,7 +74,7 @@ def test_the_card_says_what_the_mixture_is(saved):
     card = json.loads((saved / CARD).read_text())
     assert card["version"] == 1
     assert card["kind"] == "mole"
-    assert card["base_model"] == tiny.NAME
+    assert card["base_model"] == base_of(saved) == tiny.NAME
     assert card["experts"] == ["expert_0", "expert_1", "expert_2"]
     assert card["mole"]["scope"] == "layer"
     assert card["libraries"]["torch"] == torch.__version__

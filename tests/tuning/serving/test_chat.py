@@ -15,7 +15,8 @@ pytest.importorskip("peft")
 
 from tests.edges.fake_openai import make_prompt  # noqa: E402
 from tests.tuning.mixtures.tiny import OLD_NAME, disturb  # noqa: E402
-from tests.tuning.training.tiny import save_model  # noqa: E402
+from tests.tuning.serving.spaced import make_spaced  # noqa: E402
+from tests.tuning.training.tiny import TEMPLATE, save_model  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 from llm_testgen.edges.embedded import EmbeddedModel, Serving  # noqa: E402
@@ -25,7 +26,9 @@ from llm_testgen.tuning.mixtures.building import add_adamole  # noqa: E402
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig  # noqa: E402
 from llm_testgen.tuning.mixtures.storage import save_pretrained  # noqa: E402
 from llm_testgen.tuning.quantising.cli import ExportOptions, run_export  # noqa: E402
-from llm_testgen.tuning.serving.chat import Chat, RefusedError, Request, Served, _ends, load  # noqa: E402
+from llm_testgen.tuning.serving.chat import Chat, RefusedError, Served, _ends, load, other_base  # noqa: E402
+from llm_testgen.tuning.serving.request import Request  # noqa: E402
+from llm_testgen.tuning.training.rendering import _ids_behind  # noqa: E402
 from llm_testgen.tuning.training.settings import Precision  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(OLD_NAME)
@@ -51,7 +54,7 @@ def chat(folders):
 
 
 def request(**more):
-    return Request.model_validate({"messages": ASKED, "max_tokens": 12} | more)
+    return Request.model_validate({"messages": ASKED, "max_tokens": 12, "temperature": 0} | more)
 
 
 def drawn_by_hand(folders, text, count):
@@ -176,6 +179,48 @@ def test_a_reply_is_drawn_from_what_llama_cpp_leaves_to_draw_from(folders):
     chat.answer(request(temperature=0))
     assert not model.config.do_sample
     assert len(model.more["logits_processor"]) == 0
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "normaliser", "never"])
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [
+        ("    assert", " add(1)"),
+        ("    assert ", "add(1)"),
+        ("x = 1\n", "    assert"),
+        ("", "assert add(1)"),
+        ("ä", "ä a"),
+    ],
+)
+def test_the_space_that_a_reply_begins_with_is_kept(scheme, begun, said):
+    tokenizer = make_spaced(scheme, TEMPLATE)
+    messages = (*ASKED, {"role": "assistant", "content": begun}) if begun else ASKED
+    learned = _ids_behind(tokenizer, begun, said)
+    chat = Chat(Served(Scripted([*learned, tokenizer.eos_token_id]), tokenizer), 400)
+    assert chat.answer(request(messages=messages, max_tokens=60)).text == begun + said
+    stopped = chat.answer(request(messages=messages, max_tokens=60, stop=[said[:2]]))
+    assert (stopped.text, stopped.truncated) == (begun, False)
+
+
+def test_what_a_request_leaves_open_is_as_llama_cpp_has_it(folders):
+    xllamacpp = pytest.importorskip("xllamacpp")
+    chat, model = scripted(folders, "x")
+    answer = chat.answer(Request.model_validate({"messages": ASKED}))
+    assert answer.tokens_in + answer.tokens_out == 400
+    top_k, top_p, min_p, temperature = model.more["logits_processor"]
+    theirs = xllamacpp.CommonParams()
+    assert (top_k.top_k, theirs.n_predict) == (theirs.sampling.top_k, -1)
+    found = (top_p.top_p, min_p.min_p, temperature.temperature)
+    assert found == pytest.approx((theirs.sampling.top_p, theirs.sampling.min_p, theirs.sampling.temp), rel=1e-6)
+    chat.answer(request(temperature=1, top_p=0.5))
+    assert model.more["logits_processor"][1].top_p == 0.5
+
+
+def test_a_model_of_another_name_than_the_mixtures_is_told(folders):
+    base, mixture, _ = folders
+    assert not other_base(base, mixture)
+    assert not other_base(base.parent / "moved" / "Base", mixture)
+    assert "was trained for" in other_base(base.with_suffix(".gguf"), mixture)
 
 
 def test_what_a_models_folder_says_of_drawing_is_not_heeded(folders, chat, tmp_path):

@@ -40,7 +40,7 @@ class Said:
 
 @pytest.fixture(scope="module")
 def port():
-    server = listen(Said(), "the-key")
+    server = listen(Said(), "the-key", "the-mixture")
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server.server_port
@@ -69,6 +69,25 @@ def test_a_chat_is_answered_in_openais_form_with_timings(port, tokens, reason):
     assert said["timings"] == {"prompt_per_second": 10.0, "predicted_per_second": 2.0}
 
 
+def test_a_reply_has_a_name_a_time_and_the_model_that_was_asked_for(port):
+    replies = [post(port, asked)[1] for asked in (ASKED, ASKED | {"model": None})]
+    assert [one["model"] for one in replies] == ["any", "the-mixture"]
+    assert len({one["id"] for one in replies}) == 2
+    assert all(one["id"].startswith("chatcmpl-") for one in replies)
+    assert all(abs(one["created"] - time.time()) < 60 for one in replies)
+
+
+def test_what_clients_send_in_other_forms_is_taken(port):
+    parts = [{"type": "text", "text": "hi"}, {"type": "text", "text": "there"}]
+    turns = [{"role": "assistant", "content": None}, {"role": "user", "content": parts}]
+    more = {"max_tokens": None, "temperature": None, "stop": None, "seed": None, "stream": False, "n": 1, "tools": []}
+    status, said = post(port, ASKED | more | {"messages": turns, "response_format": {"type": "text"}})
+    assert (status, said["choices"][0]["message"]["content"]) == (200, "hi\nthere!")
+    for sent in ({"max_completion_tokens": 1}, {"max_completion_tokens": 1, "max_tokens": None}):
+        assert post(port, ASKED | sent)[1]["choices"][0]["finish_reason"] == "length"
+    assert post(port, ASKED | {"max_completion_tokens": 0, "max_tokens": None})[0] == 400
+
+
 @pytest.mark.parametrize("key", ["", "another", "ä"])
 def test_without_the_key_nothing_is_answered(port, key):
     status, said = post(port, ASKED, key=key)
@@ -85,6 +104,15 @@ def test_without_the_key_nothing_is_answered(port, key):
         (ASKED | {"max_tokens": 0}, 400, "max_tokens"),
         (ASKED | {"temperature": -1}, 400, "temperature"),
         (ASKED | {"seed": 2**64}, 400, "seed"),
+        (ASKED | {"top_p": 1.5}, 400, "top_p"),
+        ([], 400, "body"),
+        (ASKED | {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "no parts but texts"),
+        (ASKED | {"messages": [{"role": "user", "content": [{"type": "text", "text": 1}]}]}, 400, "no parts but texts"),
+        (ASKED | {"stream": True}, 400, "does not heed stream: leave it out"),
+        (ASKED | {"n": 2}, 400, "does not heed n:"),
+        (ASKED | {"tools": [{"type": "function"}]}, 400, "does not heed tools"),
+        (ASKED | {"response_format": {"type": "json_object"}}, 400, "does not heed response_format"),
+        (ASKED | {"frequency_penalty": 0.5}, 400, "does not heed frequency_penalty"),
         (
             ASKED | {"messages": [{"role": "user", "content": "too much"}]},
             500,

@@ -21,6 +21,9 @@ pytest.importorskip("gguf")
 from tests.tuning.quantising.tiny import llama_cpp_answers, transformers_answers
 from tests.tuning.training.tiny import QUICK
 
+from llm_testgen.tuning.training import commands
+from llm_testgen.tuning.training.watching import Told
+
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 BOT = Path(__file__).parents[3] / "bot"
 
@@ -92,6 +95,11 @@ def test_an_adaptive_mixture_is_trained(model, data, tmp_path):
     assert done.exit_code == 0, done.output
     card = json.loads((tmp_path / "out" / "mixture.json").read_text())
     assert card["adamole"]["target_modules"] == ["q_proj", "v_proj"]
+
+
+def test_a_loss_is_told_once_there_is_one():
+    assert commands._figures(Told(4, 8, None, 2.0, better=True, left=None)) == "validation 2.000 (the best)"
+    assert commands._figures(Told(4, 8, 1.0, None, better=False, left=90.0)) == "loss 1.000, 2 min left"
 
 
 def test_ctrl_c_keeps_a_checkpoint_and_says_what_to_type(model, data, tmp_path):

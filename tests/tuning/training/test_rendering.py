@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from tests.tuning.quantising.tiny import make_tokenizer  # noqa: E402
+from tests.tuning.serving.spaced import SPACE, make_spaced  # noqa: E402
 from tests.tuning.training.tiny import TEMPLATE  # noqa: E402
 
 from llm_testgen.errors import UsageError  # noqa: E402
@@ -53,6 +54,32 @@ def test_what_the_answer_is_begun_with_is_given_in_the_tokens_that_a_model_is_as
     whole = tokenise(tokenizer, Record(turns, answer, "data.jsonl, line 1"))
     assert tokenizer.decode(made.ids) == tokenizer.decode(whole.ids)
     assert made.ids != whole.ids, "the name's tokens would be others in one piece"
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "normaliser", "never"])
+@pytest.mark.parametrize(
+    ("prefill", "learned"),
+    [
+        ("", ["assert", f"{SPACE}add", "(", "1"]),
+        ("as", ["s", "ert", f"{SPACE}add", "(", "1"]),
+        ("assert", [f"{SPACE}add", "(", "1"]),
+        ("assert ", ["add", "(", "1"]),
+        # With what goes before this would be a single token.
+        ("assert add(1) == _", ["add"]),
+    ],
+)
+def test_an_answer_that_goes_on_has_no_space_before_it_that_is_not_there(scheme, prefill, learned):
+    spaced = make_spaced(scheme, TEMPLATE)
+    made = tokenise(spaced, Record(RECORD.turns, "assert add(1) == _add", "data.jsonl, line 1", prefill=prefill))
+    assert spaced.convert_ids_to_tokens(list(made.ids[made.prompt :]))[: len(learned)] == learned
+    whole = tokenise(spaced, Record(RECORD.turns, "assert add(1) == _add", "data.jsonl, line 1"))
+    assert spaced.decode(made.ids) == spaced.decode(whole.ids)
+
+
+@pytest.mark.parametrize("answer", [" assert", "\n\n    assert", "_add()", "\u0308x"])
+def test_the_tokens_of_an_answer_are_its_own_where_nothing_is_put_before_a_text(tokenizer, answer):
+    made = tokenise(tokenizer, Record(RECORD.turns, f"def test_{answer}.", "data.jsonl, line 1", prefill="def test_"))
+    assert made.ids[made.prompt :] == ids(tokenizer, f"{answer}.<|im_end|>")
 
 
 def test_a_batch_is_padded_on_the_left_with_nothing_to_learn_there():

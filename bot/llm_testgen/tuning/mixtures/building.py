@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch import nn
@@ -13,8 +14,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from llm_testgen.errors import UsageError
-from llm_testgen.tuning.mixtures.config import MOST_EXPERTS, AdaMoLEConfig, GateScope, MoLEConfig
-from llm_testgen.tuning.mixtures.experts import Adapter, add_experts, check_adapters, load_experts, read_adapter
+from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, GateScope, MoLEConfig
+from llm_testgen.tuning.mixtures.experts import Adapter, add_experts, check_sizes, load_experts, read_experts
 from llm_testgen.tuning.mixtures.gates import ThresholdGate, mole_gate
 from llm_testgen.tuning.mixtures.layer import AnyGate, MixtureLinear
 from llm_testgen.tuning.mixtures.mixture import Mixture
@@ -24,25 +25,19 @@ from llm_testgen.tuning.mixtures.record import ForwardRecord
 _BLOCK = re.compile(r"(?:.*?\.)?\d+(?=\.)")
 
 
-def add_mole(
-    model: PreTrainedModel, adapters: Sequence[Path], config: MoLEConfig | None = None, *, any_base: bool = False
-) -> Mixture:
+def add_mole(model: PreTrainedModel, adapters: Sequence[Path], config: MoLEConfig | None = None) -> Mixture:
     """Put trained LoRA adapters into a model as the frozen experts of a MoLE; only its gates are left to train.
 
     Args:
-        model: The base model that they were trained for; changed in place.
+        model: The base model that they were trained for, whatever its name; changed in place.
         adapters: Folders that peft saved, one for each expert.
         config: How they are weighed.
-        any_base: Whether the adapters may name a base model of another name.
 
     Raises:
         UsageError: A folder holds no adapter, or they do not fit together or the model.
     """
-    if len(adapters) > MOST_EXPERTS:
-        msg = f"there are {len(adapters)} adapters: a mixture takes {MOST_EXPERTS} at most"
-        raise UsageError(msg)
-    found = [read_adapter(folder) for folder in adapters]
-    check_adapters(found, model, any_base=any_base)
+    found = read_experts(adapters)
+    check_sizes(found, model)
     return mix(model, dict(zip(_names(len(found)), found, strict=True)), config or MoLEConfig())
 
 
@@ -66,6 +61,27 @@ def mix(model: PreTrainedModel, adapters: Mapping[str, Adapter], config: MoLECon
     return _gated(model, {name: adapter.config for name, adapter in adapters.items()}, config)
 
 
+def gated_layers(layers: Iterable[str], config: MoLEConfig | AdaMoLEConfig) -> list[str]:
+    """Those of a mixture's layers that have a gate: the first of each scope, in the order of the model."""
+    scopes: dict[str, str] = {}
+    for path in layers:
+        scopes.setdefault(_scope(path, config), path)
+    return list(scopes.values())
+
+
+def gate_parameters(layers: Mapping[str, tuple[int, int]], experts: int, config: MoLEConfig | AdaMoLEConfig) -> int:
+    """How many numbers the gates of a mixture have.
+
+    Args:
+        layers: Features in and out of its layers, by name, in the order of the model.
+        experts: How many each of them has.
+        config: How they are weighed.
+    """
+    with torch.device("meta"):
+        gates = [_new_gate(experts, *layers[path], config) for path in gated_layers(layers, config)]
+    return sum(parameter.numel() for gate in gates for parameter in gate.parameters())
+
+
 def _names(experts: int) -> list[str]:
     return [f"expert_{number}" for number in range(experts)]
 
@@ -74,15 +90,14 @@ def _gated(model: PreTrainedModel, experts: Mapping[str, LoraConfig], config: Mo
     """Give the LoRA layers of a model their gates, and freeze what is not to be trained."""
     record = ForwardRecord()
     layers: dict[str, MixtureLinear] = {}
-    scopes: set[str] = set()
-    for path, lora in _lora_layers(model):
-        scope = _scope(path, config)
-        gate = None if scope in scopes else _gate(lora, len(experts), config)
-        scopes.add(scope)
+    found = _lora_layers(model)
+    gated = set(gated_layers((path for path, _ in found), config))
+    for path, lora in found:
+        gate = _gate(lora, len(experts), config) if path in gated else None
         if isinstance(config, MoLEConfig):
             dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
             lora.lora_dropout = nn.ModuleDict(dict.fromkeys(experts, dropout))
-        layers[path] = MixtureLinear(lora, tuple(experts), gate, scope, record)
+        layers[path] = MixtureLinear(lora, tuple(experts), gate, _scope(path, config), record)
     for path, layer in layers.items():
         model.set_submodule(path, layer)
     mixture = Mixture(model, config, dict(experts), layers, record)
@@ -119,13 +134,13 @@ def _lora_layers(model: PreTrainedModel) -> list[tuple[str, LoraLayer]]:
 
 def _gate(lora: LoraLayer, experts: int, config: MoLEConfig | AdaMoLEConfig) -> AnyGate:
     down, up = (next(matrices.parameters()) for matrices in (lora.lora_A, lora.lora_B))
-    features_in, features_out = down.shape[1], up.shape[0]
-    gate: AnyGate = (
-        mole_gate(config, experts, features_in, features_out)
-        if isinstance(config, MoLEConfig)
-        else ThresholdGate(config, features_in)
-    )
-    return gate.to(down.device)
+    return _new_gate(experts, down.shape[1], up.shape[0], config).to(down.device)
+
+
+def _new_gate(experts: int, features_in: int, features_out: int, config: MoLEConfig | AdaMoLEConfig) -> AnyGate:
+    if isinstance(config, MoLEConfig):
+        return mole_gate(config, experts, features_in, features_out)
+    return ThresholdGate(config, features_in)
 
 
 def _scope(path: str, config: MoLEConfig | AdaMoLEConfig) -> str:

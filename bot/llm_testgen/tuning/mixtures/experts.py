@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from llm_testgen.errors import UsageError
-from llm_testgen.tuning.mixtures.config import ALL_LINEAR, AdaMoLEConfig
+from llm_testgen.tuning.mixtures.config import ALL_LINEAR, MOST_EXPERTS, AdaMoLEConfig
 
 # Peft's names of weights: the prefix and the layer's name in the model, then these.
 STATE_PREFIX = "base_model.model."
@@ -71,20 +71,19 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(folder, config, _sizes(folder, shapes))
 
 
-def check_adapters(adapters: Sequence[Adapter], model: PreTrainedModel, *, any_base: bool = False) -> None:
-    """Check that adapters can be experts of one mixture in a model.
-
-    Args:
-        adapters: The adapters.
-        model: What they are to adapt.
-        any_base: Whether they may say that they were trained for a base model of another name.
+def read_experts(folders: Sequence[Path]) -> list[Adapter]:
+    """Describe trained adapters that are to be the experts of one mixture.
 
     Raises:
-        UsageError: There are none, or they adapt different layers or were trained for another base model.
+        UsageError: There are none or too many, or they adapt different layers; and see `read_adapter`.
     """
-    if not adapters:
+    if not folders:
         msg = "a mixture of trained adapters needs at least one: give their folders"
         raise UsageError(msg)
+    if len(folders) > MOST_EXPERTS:
+        msg = f"there are {len(folders)} adapters: a mixture takes {MOST_EXPERTS} at most"
+        raise UsageError(msg)
+    adapters = [read_adapter(folder) for folder in folders]
     first = adapters[0]
     for adapter in adapters:
         others = sorted(set(adapter.sizes) ^ set(first.sizes))
@@ -94,24 +93,38 @@ def check_adapters(adapters: Sequence[Adapter], model: PreTrainedModel, *, any_b
                 "them: train all experts with the same target modules"
             )
             raise UsageError(msg)
-        if not any_base:
-            check_base(f"the adapter in {adapter.folder}", adapter.config.base_model_name_or_path, model)
-        _check_sizes(adapter, model)
+    return adapters
 
 
-def check_base(what: str, trained_for: str | None, model: PreTrainedModel) -> None:
-    """Check that something was trained for a model, by the last part of its name: folders may have moved.
+def check_bases(adapters: Sequence[Adapter], name: str) -> None:
+    """Check that adapters say that they were trained for the model of a name.
 
     Raises:
-        UsageError: It was trained for another one.
+        UsageError: One was trained for another one.
     """
-    name = model.name_or_path
-    if trained_for and name and Path(trained_for).name.lower() != Path(name).name.lower():
-        msg = (
-            f"{what} was trained for {trained_for}, and this is {name}: load that model, or say that any base will do "
-            "if it is the same one under another name"
-        )
-        raise UsageError(msg)
+    for adapter in adapters:
+        trained_for = adapter.config.base_model_name_or_path
+        if not is_base(trained_for, name):
+            msg = (
+                f"the adapter in {adapter.folder} was trained for {trained_for}, and this is {name}: name that model, "
+                "or pass --any-base if it is the same one under another name"
+            )
+            raise UsageError(msg)
+
+
+def is_base(trained_for: str | None, name: str | None) -> bool:
+    """Whether a model may be what something was trained for, by the last part of its name: folders may have moved."""
+    return not trained_for or not name or Path(trained_for).name.lower() == Path(name).name.lower()
+
+
+def check_sizes(adapters: Sequence[Adapter], model: PreTrainedModel) -> None:
+    """Check that a model has the layers of adapters.
+
+    Raises:
+        UsageError: They were trained for another base model.
+    """
+    for adapter in adapters:
+        _check_sizes(adapter, model)
 
 
 def load_experts(adapters: Mapping[str, Adapter], model: PreTrainedModel) -> None:

@@ -24,7 +24,7 @@ from llm_testgen.bounds import Bounded
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.mixtures.building import mix
 from llm_testgen.tuning.mixtures.config import MOST_EXPERTS, AdaMoLEConfig, MoLEConfig
-from llm_testgen.tuning.mixtures.experts import STATE_PREFIX, check_adapters, check_base, read_adapter
+from llm_testgen.tuning.mixtures.experts import STATE_PREFIX, check_sizes, is_base, read_experts
 from llm_testgen.tuning.mixtures.mixture import Mixture
 
 CARD = "mixture.json"
@@ -91,10 +91,15 @@ def from_pretrained(model: PreTrainedModel, folder: Path, *, any_base: bool = Fa
         UsageError: The folder holds no whole mixture, or one for another model.
     """
     card, config = _read_card(folder)
-    if not any_base:
-        check_base(f"the mixture in {folder}", card.base_model, model)
-    adapters = {name: read_adapter(folder / _EXPERTS / name) for name in card.experts}
-    check_adapters(list(adapters.values()), model, any_base=True)
+    if not any_base and not is_base(card.base_model, model.name_or_path):
+        msg = (
+            f"the mixture in {folder} was trained for {card.base_model}, and this is {model.name_or_path}: load that "
+            "model, or say that any base will do if it is the same one under another name"
+        )
+        raise UsageError(msg)
+    found = read_experts([folder / _EXPERTS / name for name in card.experts])
+    check_sizes(found, model)
+    adapters = dict(zip(card.experts, found, strict=True))
     try:
         gates = load_file(folder / _GATES)
     except (OSError, SafetensorError) as error:
@@ -109,6 +114,15 @@ def from_pretrained(model: PreTrainedModel, folder: Path, *, any_base: bool = Fa
         for name, parameter in parameters.items():
             parameter.copy_(gates[name])
     return mixture
+
+
+def base_of(folder: Path) -> str:
+    """Name of the model that a saved mixture was trained for; empty if that has none.
+
+    Raises:
+        UsageError: The folder holds no whole mixture.
+    """
+    return _read_card(folder)[0].base_model
 
 
 def _card(mixture: Mixture) -> MixtureCard:

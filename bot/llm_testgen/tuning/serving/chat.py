@@ -2,7 +2,8 @@
 
 So that what the two serve can be compared: the same prompt, the same ends of a reply, and the same way of drawing where
 a request leaves it open (``common/common.h``, ``common/chat.cpp``, ``src/llama-vocab.cpp`` and
-``tools/server/server-context.cpp`` of llama.cpp). A seed gives other numbers there than here.
+``tools/server/server-context.cpp`` of llama.cpp; `request` has what it says of a request). A seed gives other numbers
+there than here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
-from pydantic import BaseModel, ConfigDict, Field
 from transformers import (
     GenerationConfig,
     LogitsProcessorList,
@@ -29,13 +29,15 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from llm_testgen.tuning.mixtures.storage import from_pretrained
+from llm_testgen.tuning.mixtures.experts import is_base
+from llm_testgen.tuning.mixtures.storage import base_of, from_pretrained
+from llm_testgen.tuning.serving.request import Request
 from llm_testgen.tuning.training.devices import has_gpu
 from llm_testgen.tuning.training.models import find_base, load_base, precision_of, require_memory_to_load
 from llm_testgen.tuning.training.settings import Precision
 
 # What llama.cpp draws from unless a request says otherwise.
-_TOP_K, _TOP_P, _MIN_P = 40, 0.95, 0.05
+_TOP_K, _MIN_P = 40, 0.05
 # Tokens that end a reply wherever they are in a vocabulary, whatever it says itself, as in llama.cpp.
 _ENDS = (
     *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "</s>"),
@@ -44,48 +46,8 @@ _ENDS = (
     *("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>"),
 )
 _MARGIN = 4  # tokens that are looked at before those that a stop text can have
-
-
-class Turn(BaseModel):
-    """One message of a chat."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    role: str
-    content: str
-
-
-class Request(BaseModel):
-    """What is asked: the part of OpenAI's chat completions that is heeded here.
-
-    Attributes:
-        messages: The chat; where the last message is the assistant's, it is continued.
-        max_tokens: Of the reply.
-        temperature: 0 for the likeliest reply.
-        seed: Makes the same request give the same reply.
-        stop: Texts at which the reply ends; they are not part of it.
-        ignore_eos: Whether the reply goes on where the model would end it.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    messages: tuple[Turn, ...] = Field(min_length=1)
-    max_tokens: int = Field(default=512, ge=1, le=65_536)
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    stop: tuple[str, ...] | str | None = None
-    ignore_eos: bool = False
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """Texts at which the reply ends."""
-        given = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
-        return tuple(filter(None, given))
-
-    @property
-    def begun(self) -> str:
-        """What the reply begins with; may be empty."""
-        return self.messages[-1].content if self.messages[-1].role == "assistant" else ""
+_MOST_BEFORE = 4  # tokens that the last character before others can have
+_NO_CHARACTER = "\ufffd"  # what part of one is decoded to
 
 
 class RefusedError(Exception):
@@ -121,6 +83,21 @@ class Served:
     tokenizer: PreTrainedTokenizerBase
 
 
+def other_base(weights: Path, mixture: Path) -> str:
+    """What to say where a mixture was trained for a model of another name; empty where it was not.
+
+    Raises:
+        UsageError: The folder holds no mixture.
+    """
+    trained_for = base_of(mixture)
+    if is_base(trained_for, str(weights)):
+        return ""
+    return (
+        f"the mixture in {mixture} was trained for {trained_for}, and this is {weights}: unless that is the same model "
+        "under another name, its replies are worth nothing"
+    )
+
+
 def load(weights: Path, mixture: Path, threads: int, precision: Precision | None = None) -> Served:
     """Load a model, and put a mixture into it.
 
@@ -138,7 +115,7 @@ def load(weights: Path, mixture: Path, threads: int, precision: Precision | None
     chosen = precision or precision_of(Precision.AUTO)
     require_memory_to_load(base, chosen)
     model = load_base(base, chosen)
-    # The file may lie elsewhere here than where the mixture was trained; its shapes are checked in any case.
+    # The file may have another name here than where the mixture was trained; its shapes are checked in any case.
     from_pretrained(model, mixture, any_base=True)
     # Transformers would fill up ours with the model's own, such as a penalty for repeating, that llama.cpp has not.
     model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call,unused-ignore]
@@ -182,13 +159,13 @@ class Chat:
             output: Any = model.generate(  # type: ignore[operator,unused-ignore]  # a mixin's
                 inputs,
                 attention_mask=torch.ones_like(inputs),
-                generation_config=_how(request, tokenizer, min(request.max_tokens, room)),
-                logits_processor=_drawing(request.temperature),
+                generation_config=_how(request, tokenizer, min(request.max_tokens or room, room)),
+                logits_processor=_drawing(request),
                 stopping_criteria=StoppingCriteriaList([watch]),
             )
         drawn = output[0].tolist()[len(ids) :]
         ended = bool(drawn) and drawn[-1] in _ends(tokenizer) and not request.ignore_eos
-        text = _text(tokenizer, drawn[:-1] if ended else drawn)
+        text = _text_behind(tokenizer, ids, drawn[:-1] if ended else drawn)
         cut = min((text.find(stop) for stop in request.stops if stop in text), default=None)
         return Answer(
             # The beginning comes first, as llama.cpp sends it: else a client cannot tell that it was continued.
@@ -243,25 +220,41 @@ class _Watch(StoppingCriteria):
     def _is_at_stop(self, input_ids: torch.LongTensor) -> bool:
         if not self._stops:
             return False
-        last = _text(self._tokenizer, input_ids[0, self._prompt :][-self._most :].tolist())
+        tokens: list[int] = input_ids[0].tolist()
+        begin = max(self._prompt, len(tokens) - self._most)
+        last = _text_behind(self._tokenizer, tokens[:begin], tokens[begin:])
         return any(stop in last for stop in self._stops)
 
 
+def _text_behind(tokenizer: PreTrainedTokenizerBase, before: list[int], tokens: list[int]) -> str:
+    """What tokens say behind others, every space as it is.
+
+    Tokenizers like SentencePiece's leave out the space that the first token begins with, and so the last character of
+    what goes before is decoded with them.
+    """
+    for count in range(1, _MOST_BEFORE + 1):
+        begun = _text(tokenizer, before[-count:])
+        whole = _text(tokenizer, [*before[-count:], *tokens])
+        if _NO_CHARACTER not in begun and whole.startswith(begun):
+            return whole[len(begun) :]
+    return _text(tokenizer, tokens)
+
+
 def _text(tokenizer: PreTrainedTokenizerBase, tokens: list[int]) -> str:
-    """What tokens say, every space as it is: some tokenizers would tidy them up."""
+    """What tokens say: some tokenizers would tidy up their spaces."""
     return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _drawing(temperature: float) -> LogitsProcessorList:
+def _drawing(request: Request) -> LogitsProcessorList:
     """What is left to draw from, in llama.cpp's order: the temperature comes last, and widens no choice."""
-    if not temperature:
+    if not request.temperature:
         return LogitsProcessorList()
     return LogitsProcessorList(
         [
             TopKLogitsWarper(_TOP_K),
-            TopPLogitsWarper(_TOP_P),
+            TopPLogitsWarper(request.top_p),
             MinPLogitsWarper(_MIN_P),
-            TemperatureLogitsWarper(temperature),
+            TemperatureLogitsWarper(request.temperature),
         ]
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,13 +15,15 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from llm_testgen.tuning.serving.chat import Answer, RefusedError, Request
+from llm_testgen.tuning.serving.chat import Answer, RefusedError
+from llm_testgen.tuning.serving.request import Request
 
 _PATHS = frozenset({"/v1/chat/completions", "/chat/completions"})
 _MOST_BYTES = 16 * 1024 * 1024
 _MOST_DIGITS = 10
 _MOST_WORDS = 300
 _LEAST_SECONDS = 1e-6
+_ID_BYTES = 16
 
 
 class Answering(Protocol):
@@ -32,19 +36,20 @@ class Answering(Protocol):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, chat: Answering, key: str) -> None:
+    def __init__(self, chat: Answering, key: str, name: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.chat, self.key, self.turn = chat, key, threading.Lock()
+        self.chat, self.key, self.name, self.turn = chat, key, name, threading.Lock()
 
 
-def listen(chat: Answering, key: str) -> ThreadingHTTPServer:
+def listen(chat: Answering, key: str, name: str) -> ThreadingHTTPServer:
     """A server on a free port of the loopback interface, which answers once it is told to serve.
 
     Args:
         chat: Draws the replies, in turn.
         key: Without it nothing is answered.
+        name: What replies call the model where a request has no name for it.
     """
-    return _Server(chat, key)
+    return _Server(chat, key, name)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -82,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, f"no reply could be drawn: {reason}")
             return
         if answer is not None:
-            self._send(HTTPStatus.OK, _completion(answer))
+            self._send(HTTPStatus.OK, _completion(answer, request.model or self.server.name))
 
     def log_message(self, *_: object) -> None:
         """Say nothing: the last line of the log is to say why the server ended."""
@@ -119,10 +124,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # who asked is gone; that is no fault that the log should end with
 
 
-def _completion(answer: Answer) -> object:
+def _completion(answer: Answer, model: str) -> object:
     """A reply in OpenAI's form, with llama.cpp's timings."""
     return {
+        "id": f"chatcmpl-{secrets.token_hex(_ID_BYTES)}",
         "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
         "choices": [
             {
                 "index": 0,

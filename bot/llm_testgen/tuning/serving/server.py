@@ -28,14 +28,18 @@ def main() -> None:
     os.dup2(2, 1)  # what the libraries print belongs to the log
     warnings.simplefilter("ignore")  # the last line of the log is to say why it ended
     # Late, as the parent's key has to be read in any case.
-    from llm_testgen.tuning.serving.chat import Chat, load  # noqa: PLC0415
+    from llm_testgen.tuning.serving.chat import Chat, load, other_base  # noqa: PLC0415
     from llm_testgen.tuning.serving.http import listen  # noqa: PLC0415
 
+    weights, mixture = Path(arguments.weights), Path(arguments.adapter)
     try:
-        model = load(Path(arguments.weights), Path(arguments.adapter), arguments.threads)
+        warning = other_base(weights, mixture)
+        if warning:
+            sys.stderr.write(f"warning: {warning}\n")
+        model = load(weights, mixture, arguments.threads)
     except LlmTestgenError as error:
         sys.exit(str(error))
-    server = listen(Chat(model, arguments.context_tokens), key)
+    server = listen(Chat(model, arguments.context_tokens), key, mixture.name)
     report.write(json.dumps({"url": f"http://127.0.0.1:{server.server_port}"}) + "\n")
     report.flush()
     server.serve_forever()

@@ -125,6 +125,7 @@ def lora(  # noqa: PLR0913 - one parameter for each option
     type=click.Path(path_type=Path),
     help="A trained LoRA adapter, an expert; again for more.",
 )
+@click.option("--any-base", is_flag=True, help="Take adapters that say they are for a model of another name.")
 @_run_options
 @click.option("--gate", type=click.Choice([one.value for one in MoLEGate]), default=MoLEGate.OUTPUTS.value)
 @click.option("--scope", type=click.Choice([one.value for one in GateScope]), default=GateScope.LAYER.value)
@@ -134,6 +135,7 @@ def mole(  # noqa: PLR0913 - one parameter for each option
     *,
     model: str,
     adapters: tuple[Path, ...],
+    any_base: bool,
     data: Path,
     out: Path,
     preset: str | None,
@@ -154,9 +156,7 @@ def mole(  # noqa: PLR0913 - one parameter for each option
     mixture = MoLEConfig(gate=MoLEGate(gate), scope=GateScope(scope), temperature=temperature, balance=balance)
     console = Console(emoji=False)
     model = file_of(model, console)
-    run_training(
-        Request(model, data, out, preset, _changes(changes), resume=resume, mixture=mixture, experts=adapters), console
-    )
+    run_training(Request(model, data, out, preset, _changes(changes), resume, mixture, adapters, any_base), console)
 
 
 @click.command("adamole")
@@ -312,7 +312,7 @@ def _announced(card: RunCard, memory: str) -> str:
 
 
 def _figures(told: Told) -> str:
-    said = [f"loss {told.loss:.3f}"] if told.step else []
+    said = [] if told.loss is None else [f"loss {told.loss:.3f}"]
     if told.validation is not None:
         said.append(f"validation {told.validation:.3f}{' (the best)' if told.better else ''}")
     if told.left is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.lengths import load_tokenizer
+from llm_testgen.tuning.loading import quantised_loading
 from llm_testgen.tuning.memory import (
     ModelSize,
     Training,
     available_memory,
     estimate,
-    quantised_loading,
     require_memory,
     require_weights,
 )
@@ -29,6 +31,7 @@ from llm_testgen.tuning.quantising.checkpoint import load_config
 from llm_testgen.tuning.training.devices import has_gpu
 from llm_testgen.tuning.training.rendering import require_template
 from llm_testgen.tuning.training.settings import ALL_LINEAR, ATTENTION, Attention, Precision, Settings
+from llm_testgen.tuning.training.sizes import Added
 
 _TYPES = {
     Precision.FLOAT32: torch.float32,
@@ -40,6 +43,8 @@ _WHOLE = 16
 # Projections of attention, by the type of the model, where its name does not tell them.
 _OF_ATTENTION = {"phi3": ("qkv_proj", "o_proj")}
 _ATTENTION = ("attn", "attention")
+# How torch, and what it is built on, say in other words than MemoryError that memory does not suffice.
+_NO_MEMORY = ("out of memory", "not enough memory", "cannot allocate memory", "defaultcpuallocator")
 _MOST_WORDS = 300
 
 
@@ -79,7 +84,7 @@ def find_base(model: str) -> Base:
     try:
         with torch.device("meta"):
             made = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
-    except (ValueError, AttributeError, ImportError) as error:
+    except (ValueError, AttributeError, TypeError, RuntimeError, ImportError) as error:
         msg = f"{model} is no causal language model that transformers can train ({_words(error)}): name another one"
         raise UsageError(msg) from error
     return Base(name, config, tokenizer, _linear_layers(made), sum(one.numel() for one in made.parameters()))
@@ -113,25 +118,22 @@ def targets_of(base: Base, settings: Settings) -> tuple[str, ...]:
     return tuple(sorted(named))
 
 
-def trained_parameters(base: Base, targets: Sequence[str], rank: int) -> int:
-    """How many numbers the matrices of LoRA have."""
-    return sum(rank * sum(size) for layer, size in base.layers.items() if _ends(layer, targets))
+def adapted_layers(base: Base, targets: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Features in and out of the layers that are adapted, by name."""
+    return {layer: size for layer, size in base.layers.items() if _ends(layer, targets)}
 
 
 def precision_of(wanted: Precision) -> Precision:
     """The type that the weights get on this machine, which may not have what is wanted."""
     if wanted is Precision.AUTO:
         if has_gpu():
-            return Precision.BFLOAT16 if torch.cuda.is_bf16_supported() else Precision.FLOAT16
+            # Torch emulates it on GPUs that have none, far more slowly than these compute in float16.
+            has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            return Precision.BFLOAT16 if has_bfloat16 else Precision.FLOAT16
         return Precision.BFLOAT16 if _seconds(torch.bfloat16) < _seconds(torch.float32) else Precision.FLOAT32
     if wanted is Precision.FLOAT16 and not has_gpu():
         return Precision.FLOAT32
     return wanted
-
-
-def adapted_inputs(base: Base, targets: Sequence[str]) -> int:
-    """How many inputs a token has in all layers that LoRA is on."""
-    return sum(inputs for layer, (inputs, _) in base.layers.items() if _ends(layer, targets))
 
 
 def attention_of(base: Base, training: Training) -> Attention:
@@ -142,22 +144,27 @@ def attention_of(base: Base, training: Training) -> Attention:
     return Attention.EAGER if needed.total <= available_memory() else Attention.PREFERRED
 
 
-def training_of(settings: Settings, precision: Precision, trained: int, adapted: int) -> Training:
+def bits_of(settings: Settings, precision: Precision) -> int:
+    """Bits of a weight of the model as it is loaded."""
+    return settings.load_bits if settings.load_bits != _WHOLE else _BITS[precision]
+
+
+def training_of(settings: Settings, precision: Precision, added: Added) -> Training:
     """What of a run decides how much memory it takes.
 
     Args:
         settings: Of the run.
         precision: Of the model's weights.
-        trained: Parameters that are.
-        adapted: Inputs of a token of all layers that LoRA is on, as often as they are kept.
+        added: What is put into the model.
     """
     return Training(
-        trained,
-        bits=settings.load_bits if settings.load_bits != _WHOLE else _BITS[precision],
+        added.trained,
+        bits=bits_of(settings, precision),
         batch=settings.batch,
         length=settings.length,
         checkpointing=settings.checkpointing,
-        adapted=adapted,
+        adapted=added.kept,
+        frozen=added.frozen,
     )
 
 
@@ -212,17 +219,16 @@ def load_base(
         if path.is_file():
             msg = f"{path} is a GGUF file, which is dequantised: pass --load-bits with a model of transformers"
             raise UsageError(msg)
-        more["quantization_config"] = quantised_loading(load_bits, gpu=has_gpu())
+        more["quantization_config"] = quantised_loading(load_bits, _TYPES[precision], gpu=has_gpu())
         more["device_map"] = {"": torch.cuda.current_device()}
     if attention is Attention.EAGER:
         more["attn_implementation"] = attention.value
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(place, dtype=_TYPES[precision], **more)
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, MemoryError, ImportError, KeyError, SafetensorError) as error:
         msg = f"the weights of {base.name} cannot be loaded ({_words(error)}): download or save the model anew"
-        raise UsageError(msg) from error
-    except MemoryError as error:
-        msg = f"the weights of {base.name} do not fit into memory: close other programs, or take a smaller model"
+        if _lacks_memory(error):
+            msg = f"the weights of {base.name} do not fit into memory: close other programs, or take a smaller model"
         raise UsageError(msg) from error
     # An adapter names its model by this, and two GGUF files of one folder are two models.
     model.name_or_path = base.name
@@ -236,7 +242,7 @@ def spare_head(model: PreTrainedModel) -> None:
     That is a part of a larger tensor where only the last places are kept, and as such PyTorch's matrix product copies
     the head's weights in each forward pass: a quarter of a billion bytes of a model of half a billion parameters.
     """
-    head = model.get_output_embeddings()
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call,unused-ignore]  # transformers'
     if head is not None:
         head.register_forward_pre_hook(_copied)
 
@@ -292,6 +298,12 @@ def _seconds(kind: torch.dtype) -> float:
         torch.mm(one, other)
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return any(words in str(error).lower() for words in _NO_MEMORY)
 
 
 def _words(error: BaseException) -> str:

@@ -6,14 +6,14 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig
-from llm_testgen.tuning.mixtures.experts import read_adapter
-from llm_testgen.tuning.training import devices, models, rendering, runs
+from llm_testgen.tuning.mixtures.experts import Adapter, check_bases, read_experts
+from llm_testgen.tuning.training import devices, models, rendering, runs, sizes
 from llm_testgen.tuning.training.records import Records, read_records
 from llm_testgen.tuning.training.rendering import Tokens
 from llm_testgen.tuning.training.runs import DataCard, Kind, RunCard
@@ -22,7 +22,8 @@ from llm_testgen.tuning.training.watching import DONE, NO_BETTER, OUT_OF_TIME, P
 
 DEFAULT = "cpu"
 _DIGITS = 16
-_BYTES_KEPT = 4 * (3 * 3 + 2)  # three checkpoints of weights and two moments, the best weights, and what is saved
+_BYTES_KEPT = 4 * (3 * 3 + 4)  # three checkpoints of weights and two moments, three best weights, and what is saved
+_BYTES_SAVED = 4  # of what is not trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Request:
         resume: Whether the run in the folder goes on.
         mixture: Of a mixture; None for a single adapter.
         experts: Folders of a MoLE's experts.
+        any_base: Whether the experts may say that they were trained for a model of another name.
     """
 
     model: str
@@ -48,6 +50,7 @@ class Request:
     resume: bool = False
     mixture: MoLEConfig | AdaMoLEConfig | None = None
     experts: tuple[Path, ...] = ()
+    any_base: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +93,16 @@ def prepare(request: Request) -> Prepared:
     settings = _settings(request, old)
     records = read_records(request.data)
     base = models.find_base(request.model)
+    experts = _experts(request, base)
     train, validation, others = _examples(base, records, settings)
-    targets = models.targets_of(base, settings)
+    targets, layers = _targets(base, settings, experts)
     mixture = _mixture(request.mixture, settings, targets)
-    trained = _trained(request, base, settings, targets)
     precision = old.precision if old else models.precision_of(settings.precision)
-    adapted = models.adapted_inputs(base, targets) * _kept_inputs(request, settings)
-    training = models.training_of(settings, precision, trained, adapted)
+    added = _added(layers, settings, models.bits_of(settings, precision), mixture, experts)
+    training = models.training_of(settings, precision, added)
     attention = old.attention if old else models.attention_of(base, training)
     memory = models.require_room(base, replace(training, scores=attention is Attention.EAGER))
-    _require_disk(request.out, _BYTES_KEPT * trained)
+    _require_disk(request.out, _BYTES_KEPT * added.trained + _BYTES_SAVED * added.frozen)
     batches = math.ceil(len(train) / (settings.batch * devices.processes()))
     epoch_steps = math.ceil(batches / settings.accumulation)
     steps = settings.steps or math.ceil(settings.epochs * epoch_steps)
@@ -115,7 +118,7 @@ def prepare(request: Request) -> Prepared:
         adamole=mixture if isinstance(mixture, AdaMoLEConfig) else None,
         experts=tuple(str(folder.absolute()) for folder in request.experts),
         data=_data_card(request.data, records, train, validation, others),
-        trained=trained,
+        trained=added.trained,
         steps=steps,
         processes=devices.processes(),
         libraries=runs.library_versions(),
@@ -178,26 +181,44 @@ def _mixture(
     return replace(asked, rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout, target_modules=targets)
 
 
-def _trained(request: Request, base: models.Base, settings: Settings, targets: tuple[str, ...]) -> int:
-    """How many numbers the experts or the adapter have; gates have few."""
-    if isinstance(request.mixture, MoLEConfig):
-        found = [read_adapter(folder) for folder in request.experts]
-        return sum(one.config.r * sum(map(sum, one.sizes.values())) for one in found)
-    return _experts(request) * models.trained_parameters(base, targets, settings.rank)
+def _experts(request: Request, base: models.Base) -> list[Adapter]:
+    """The experts of a MoLE; none of anything else.
+
+    Raises:
+        UsageError: They do not belong together, or were trained for another model.
+    """
+    if not isinstance(request.mixture, MoLEConfig):
+        return []
+    found = read_experts(request.experts)
+    if not request.any_base:
+        check_bases(found, base.name)
+    return found
 
 
-def _kept_inputs(request: Request, settings: Settings) -> int:
-    """How often LoRA keeps its inputs: a mixture has each expert's, and in float32 whatever the model is in."""
-    if request.mixture is None:
-        return 1 if settings.dropout else 0
-    return 2 * _experts(request)
+def _targets(base: models.Base, settings: Settings, experts: Sequence[Adapter]) -> tuple[tuple[str, ...], sizes.Layers]:
+    """Last names of the layers that get LoRA, and these layers; a MoLE's are those of its experts."""
+    if not experts:
+        targets = models.targets_of(base, settings)
+        return targets, models.adapted_layers(base, targets)
+    own = experts[0].sizes
+    # In the order of the model: a gate of several layers is the first one's.
+    layers = {layer: own[layer] for layer in base.layers if layer in own}
+    return tuple(sorted({layer.rpartition(".")[2] for layer in own})), layers
 
 
-def _experts(request: Request) -> int:
-    """How many adapters there are in a layer."""
-    if isinstance(request.mixture, MoLEConfig):
-        return len(request.experts)
-    return request.mixture.experts if request.mixture else 1
+def _added(
+    layers: sizes.Layers,
+    settings: Settings,
+    bits: int,
+    mixture: MoLEConfig | AdaMoLEConfig | None,
+    experts: Sequence[Adapter],
+) -> sizes.Added:
+    """What is put into a model's layers."""
+    if isinstance(mixture, MoLEConfig):
+        return sizes.of_mole(layers, experts, mixture, bits)
+    if isinstance(mixture, AdaMoLEConfig):
+        return sizes.of_adamole(layers, mixture, bits)
+    return sizes.of_lora(layers, settings.rank, bits, dropout=settings.dropout > 0)
 
 
 def _data_card(
@@ -226,7 +247,8 @@ def _kind(mixture: MoLEConfig | AdaMoLEConfig | None) -> Kind:
 def _digest(base: models.Base) -> str:
     """Of what tells one model from another: its name, for folders may move, its kind and its sizes."""
     config = base.config
-    said = [Path(base.name).name.lower(), config.model_type, config.vocab_size, sorted(base.layers.items())]
+    tokens = getattr(config.get_text_config(decoder=True), "vocab_size", None)
+    said = [Path(base.name).name.lower(), config.model_type, tokens, sorted(base.layers.items())]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:_DIGITS]
 
 

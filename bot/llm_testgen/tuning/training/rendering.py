@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _MOST_WORDS = 200
+_LETTER = "a"
+# What tokens seldom go on from.
+_BEFORE = ("\n", ")")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, record: Record) -> Tokens:
     answer = whole.removeprefix(prompt) if whole.startswith(prompt) else record.answer + end
     answer = record.answer + end if answer.strip() == record.answer.strip() else answer.rstrip()
     given = record.prefill if answer.startswith(record.prefill) else ""
-    parts = (prompt + given, answer.removeprefix(given))
-    ids, learned = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in parts)
+    before = prompt + given
+    ids, learned = _ids(tokenizer, before), _ids_behind(tokenizer, before, answer.removeprefix(given))
     return Tokens((*ids, *learned), len(ids))
 
 
@@ -104,6 +107,32 @@ def require_some(kept: Sequence[Tokens], examples: Sequence[Tokens], length: int
             f"pass --length {half}, or make shorter examples"
         )
         raise UsageError(msg)
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _ids_behind(tokenizer: PreTrainedTokenizerBase, before: str, text: str) -> list[int]:
+    """Tokens of a text that goes on from another one, whose tokens are there already.
+
+    Those of SentencePiece put a space before a text of its own, which one that goes on from another has not got. Their
+    tokens are what comes in addition if both are in one piece, behind what goes before or, where the border would be
+    within a token, behind something that no token goes on from.
+    """
+    own = _ids(tokenizer, text)
+    if not _puts_something_first(tokenizer):
+        return own
+    for other in (before, *_BEFORE):
+        first, both = _ids(tokenizer, other), _ids(tokenizer, other + text)
+        if first and both[: len(first)] == first:
+            return both[len(first) :]
+    return own
+
+
+def _puts_something_first(tokenizer: PreTrainedTokenizerBase) -> bool:
+    once, twice = ("".join(tokenizer.convert_ids_to_tokens(_ids(tokenizer, _LETTER * count))) for count in (1, 2))
+    return twice != 2 * once
 
 
 def _written(tokenizer: PreTrainedTokenizerBase, turns: Sequence[dict[str, str]], record: Record, *, more: bool) -> str:

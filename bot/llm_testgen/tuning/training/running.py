@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from llm_testgen.errors import UsageError
-from llm_testgen.tuning.training import allocation, models, plots, runs
+from llm_testgen.tuning.training import allocation, checkpoints, models, plots, runs
 from llm_testgen.tuning.training.batches import Order
-from llm_testgen.tuning.training.devices import has_gpu, is_first
+from llm_testgen.tuning.training.checkpoints import Progress
+from llm_testgen.tuning.training.devices import has_gpu, is_first, of_first
+from llm_testgen.tuning.training.interrupting import interruptible
 from llm_testgen.tuning.training.preparing import Prepared
-from llm_testgen.tuning.training.runs import Outcome, Progress, RunCard
+from llm_testgen.tuning.training.runs import Outcome, RunCard
 from llm_testgen.tuning.training.subjects import (
     LoraSubject,
     MixtureSubject,
@@ -30,9 +33,21 @@ from llm_testgen.tuning.training.subjects import (
     trainable,
 )
 from llm_testgen.tuning.training.trainer import AnswerTrainer, arguments
-from llm_testgen.tuning.training.watching import INTERRUPTED, OUT_OF_TIME, Told, Watch, interruptible
+from llm_testgen.tuning.training.watching import (
+    INTERRUPTED,
+    NO_NUMBER,
+    OUT_OF_MEMORY,
+    OUT_OF_TIME,
+    BrokenOffError,
+    Plan,
+    Told,
+    Watch,
+)
 
 _KIB = 1024
+# How torch says in a RuntimeError that a file cannot be written, and that memory cannot be had.
+_NO_FILE = ("PytorchStreamWriter", "inline_container")
+_NO_MEMORY = ("DefaultCPUAllocator", "not enough memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +97,45 @@ def train(
     subject = adapt(model, plan.settings, card.targets, prepared.mixture, prepared.experts)
     trained = sum(one.numel() for one in trainable(subject.model).values())
     card = card.model_copy(update={"trained": trained})
+    progress = _progress(prepared)
     if is_first():
         runs.write_card(plan.out, card)
         if prepared.checkpoint:
-            runs.cut_metrics(plan.out, runs.step_of(prepared.checkpoint))
+            runs.cut_metrics(plan.out, checkpoints.step_of(prepared.checkpoint), pending=progress.pending)
         else:
-            runs.forget_checkpoints(plan.out)
+            checkpoints.forget_checkpoints(plan.out)
             runs.forget_metrics(plan.out)
-    watch, trainer = _watched(prepared, subject, tell, clock)
+    with _explained(plan):
+        watch, trainer = _watched(prepared, subject, progress, tell, clock)
 
     def interrupt() -> None:
         stopping()
         watch.interrupt()
 
-    with interruptible(interrupt):
-        _carry_out(trainer, subject, prepared.checkpoint, plan.out)
+    try:
+        with interruptible(interrupt), _explained(plan):
+            _carry_out(trainer, watch, subject, prepared.checkpoint)
+    except BrokenOffError as error:
+        raise _broken_off(error, card, watch, subject, plan.out) from error
     return _finish(card, watch, subject, plan.out)
+
+
+def _progress(prepared: Prepared) -> Progress:
+    """How far a run is, as the first process has it, which cuts what this is read from."""
+    checkpoint, plan = prepared.checkpoint, prepared.plan
+    if checkpoint is None:
+        return Progress()
+    progress, step = checkpoints.read_progress(checkpoint), checkpoints.step_of(checkpoint)
+    # Older checkpoints do not tell what is pending: the last step's evaluation is never left out.
+    is_last = plan.validated and step >= plan.steps
+    pending = progress.pending or (is_last and not runs.was_evaluated(plan.out, step))
+    return progress.model_copy(update={"pending": of_first(pending)})
 
 
 def _watched(
     prepared: Prepared,
     subject: LoraSubject | MixtureSubject,
+    progress: Progress,
     tell: Callable[[Told], None],
     clock: Callable[[], float],
 ) -> tuple[Watch, AnswerTrainer]:
@@ -114,7 +147,8 @@ def _watched(
     watch = Watch(
         plan,
         order,
-        runs.read_progress(prepared.checkpoint) if prepared.checkpoint else Progress(),
+        progress,
+        step=checkpoints.step_of(prepared.checkpoint) if prepared.checkpoint else 0,
         tell=tell,
         save_best=lambda path: save_trainable(subject.model, path),
         clock=clock,
@@ -135,34 +169,50 @@ def _padding(token: object) -> int:
 
 
 def _carry_out(
-    trainer: AnswerTrainer, subject: LoraSubject | MixtureSubject, checkpoint: Path | None, out: Path
+    trainer: AnswerTrainer, watch: Watch, subject: LoraSubject | MixtureSubject, checkpoint: Path | None
 ) -> None:
-    """Train.
+    """Train, unless the run had come to its end already when its checkpoint was made."""
+    # In half precision autocast decides what LoRA computes in: peft would have its inputs in float32 first.
+    with disable_input_dtype_casting(subject.model, active=trainer.args.fp16 or trainer.args.bf16):
+        if checkpoint:
+            trainer.catch_up(checkpoint, pending=watch.progress.pending)
+        if not watch.reason:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+
+@contextmanager
+def _explained(plan: Plan) -> Iterator[None]:
+    """Say what to do where the machine does not suffice.
 
     Raises:
-        UsageError: Memory or the disk do not suffice.
+        BrokenOffError: Memory does not suffice.
+        UsageError: The disk does not.
     """
     try:
-        # In half precision autocast decides what LoRA computes in: peft would have its inputs in float32 first.
-        with disable_input_dtype_casting(subject.model, active=trainer.args.fp16 or trainer.args.bf16):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        yield
     except (torch.OutOfMemoryError, MemoryError) as error:
-        msg = (
-            "memory did not suffice: pass --checkpointing, a smaller --batch with more --accumulation, or a smaller "
-            "--length"
-        )
-        raise UsageError(msg) from error
+        raise _no_memory(plan) from error
     except (OSError, SafetensorError) as error:
-        raise _no_room(out, error) from error
+        raise _no_room(plan.out, error) from error
     except RuntimeError as error:
-        # How torch says that a file cannot be written, and that memory cannot be had on a processor.
         said = str(error)
-        if "PytorchStreamWriter" in said or "inline_container" in said:
-            raise _no_room(out, error) from error
-        if "not enough memory" in said:
-            msg = "memory did not suffice: pass --checkpointing, or a smaller --length"
-            raise UsageError(msg) from error
+        if any(one in said for one in _NO_FILE):
+            raise _no_room(plan.out, error) from error
+        if any(one in said for one in _NO_MEMORY):
+            raise _no_memory(plan) from error
         raise
+
+
+def _no_memory(plan: Plan) -> BrokenOffError:
+    ways = "a smaller --batch with more --accumulation, or a smaller --length"
+    goes_on, spared = bool(checkpoints.whole(plan.out)), plan.settings.checkpointing
+    if goes_on and not spared:
+        advice = f"go on with --resume --checkpointing, or train anew with another --out and {ways}"
+    elif goes_on:
+        advice = f"train anew with another --out and {ways}"
+    else:
+        advice = f"pass {'' if spared else '--checkpointing, '}{ways}"
+    return BrokenOffError(f"{OUT_OF_MEMORY}: {advice}", OUT_OF_MEMORY)
 
 
 def _no_room(out: Path, error: Exception) -> UsageError:
@@ -170,17 +220,56 @@ def _no_room(out: Path, error: Exception) -> UsageError:
     return UsageError(f"{out} cannot be written to ({reason}): make room, and go on with --resume")
 
 
+def _broken_off(
+    error: BrokenOffError, card: RunCard, watch: Watch, subject: LoraSubject | MixtureSubject, out: Path
+) -> UsageError:
+    """Keep what can be kept of a run that broke off, and say so."""
+    rescued = _rescued(card, watch, subject, out, error.reason)
+    if error.reason == NO_NUMBER:
+        # All processes come here, and when one ends what launched them ends the first too: it has to have saved.
+        rescued = of_first(rescued)
+    return UsageError(f"{error}{rescued}")
+
+
+def _rescued(card: RunCard, watch: Watch, subject: LoraSubject | MixtureSubject, out: Path, reason: str) -> str:
+    """Save the best weights of a run that broke off, if it has any.
+
+    Returns:
+        What there is to say of that, to end a message with.
+    """
+    watch.reason, step = reason, watch.progress.best_step
+    if watch.progress.best is None:
+        return ""
+    kept = f"; the best weights, those after step {step}, are in {checkpoints.best_of(out, step)}"
+    if not is_first():
+        return kept
+    try:
+        _save(card.model_copy(update={"outcome": _outcome(watch)}), watch, subject, out)
+    except (UsageError, MemoryError, RuntimeError):
+        return kept
+    return f"; what was best, after step {step}, is saved in {out}"
+
+
 def _finish(card: RunCard, watch: Watch, subject: LoraSubject | MixtureSubject, out: Path) -> Ended:
     """Save the best weights, the plot, and how it ended."""
-    progress, reason = watch.progress, watch.reason
-    saved, can_go_on = reason != INTERRUPTED, reason in {INTERRUPTED, OUT_OF_TIME}
+    saved, can_go_on = watch.reason != INTERRUPTED, watch.reason in {INTERRUPTED, OUT_OF_TIME}
     card = card.model_copy(update={"outcome": _outcome(watch)})
-    if not is_first():
-        return Ended(card, saved, can_go_on)
-    if saved:
-        best = out / runs.CHECKPOINTS / runs.BEST
-        if progress.best is not None:
-            load_trainable(subject.model, best)
+    if is_first():
+        _save(card, watch, subject, out)
+        if not can_go_on:
+            checkpoints.forget_checkpoints(out)
+    return Ended(card, saved, can_go_on)
+
+
+def _save(card: RunCard, watch: Watch, subject: LoraSubject | MixtureSubject, out: Path) -> None:
+    """Write what is kept of a run: the weights unless it was interrupted, the plot, and how it ended.
+
+    Raises:
+        UsageError: Something cannot be written.
+    """
+    if watch.reason != INTERRUPTED:
+        if watch.progress.best is not None:
+            load_trainable(subject.model, checkpoints.best_of(out, watch.progress.best_step))
         try:
             subject.save(out)
         except (OSError, SafetensorError) as error:
@@ -189,9 +278,6 @@ def _finish(card: RunCard, watch: Watch, subject: LoraSubject | MixtureSubject, 
     if any("loss" in line for line in metrics):
         plots.draw(metrics, f"{card.kind} of {Path(card.model).name}", out)
     runs.write_card(out, card)
-    if not can_go_on:
-        runs.forget_checkpoints(out)
-    return Ended(card, saved, can_go_on)
 
 
 def _outcome(watch: Watch) -> Outcome:

@@ -10,11 +10,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -22,19 +21,17 @@ from llm_testgen import __version__
 from llm_testgen.bounds import Bounded, Count, Seconds
 from llm_testgen.errors import UsageError
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig
+from llm_testgen.tuning.training import checkpoints
+from llm_testgen.tuning.training.checkpoints import Loss, write_whole
 from llm_testgen.tuning.training.settings import Attention, Precision, Settings
 
 CARD = "training.json"
 METRICS = "metrics.jsonl"
-CHECKPOINTS = "checkpoints"
-BEST = "best.safetensors"
-PROGRESS = "progress.json"
-_PREFIX = "checkpoint-"
+_VALIDATION = "validation_loss"
 _LIBRARIES = ("accelerate", "peft", "torch", "transformers")
-# What may be another when a run goes on: it changes when it ends, not what a step does.
-_FREE = ("minutes", "patience")
+# What may be another when a run goes on: it changes when it ends or what memory it takes, not what a step gives.
+_FREE = ("minutes", "patience", "checkpointing")
 _Name = Annotated[str, Field(max_length=4096)]
-_Loss = Annotated[float, Field(allow_inf_nan=False)]
 Kind = Literal["lora", "mole", "adamole"]
 
 
@@ -75,8 +72,8 @@ class Outcome(Bounded):
     steps: Count
     seconds: Seconds
     kept_step: Count
-    validation_loss: _Loss | None = None
-    loss_before: _Loss | None = None
+    validation_loss: Loss | None = None
+    loss_before: Loss | None = None
     peak_memory: Count
 
 
@@ -124,26 +121,6 @@ class RunCard(Bounded):
     outcome: Outcome | None = None
 
 
-class Progress(Bounded):
-    """What a checkpoint knows beside transformers' own state.
-
-    Attributes:
-        seconds: Spent so far.
-        before: Validation loss before the first step.
-        best: The lowest one since.
-        best_step: After which step that was.
-        stale: Evaluations since.
-        tokens: Trained on by the first process.
-    """
-
-    seconds: Seconds = 0.0
-    before: _Loss | None = None
-    best: _Loss | None = None
-    best_step: Count = 0
-    stale: Count = 0
-    tokens: Count = 0
-
-
 def library_versions() -> dict[str, str]:
     """Versions of what decides how training goes."""
     found: dict[str, str] = {}
@@ -162,7 +139,7 @@ def require_new(out: Path) -> None:
         UsageError: There is something already; a run that never had a checkpoint is nothing.
     """
     if (out / CARD).is_file():
-        if not _checkpoints(out) and read_card(out).outcome is None:
+        if not checkpoints.whole(out) and read_card(out).outcome is None:
             return
         msg = f"{out} holds a run already: pass --resume to go on with it, or another --out"
     elif out.exists() and not out.is_dir():
@@ -197,11 +174,9 @@ def write_card(out: Path, card: RunCard) -> None:
     Raises:
         UsageError: It cannot be written.
     """
-    part = out / f"{CARD}.part"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        part.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
-        part.replace(out / CARD)
+        write_whole(out / CARD, card.model_dump_json(indent=2, exclude_none=True) + "\n")
     except OSError as error:
         msg = f"{out} cannot be written to ({error.strerror}): make room, or pass another --out"
         raise UsageError(msg) from error
@@ -239,42 +214,18 @@ def last_checkpoint(out: Path) -> Path:
     Raises:
         UsageError: There is none.
     """
-    numbers = _checkpoints(out)
+    numbers = checkpoints.whole(out)
     if not numbers:
         msg = f"the run in {out} has no checkpoint to go on from: train anew, with another --out"
         raise UsageError(msg)
     return numbers[max(numbers)]
 
 
-def _checkpoints(out: Path) -> Mapping[int, Path]:
-    """Whole checkpoints by step."""
-    return {
-        int(path.name.removeprefix(_PREFIX)): path
-        for path in (out / CHECKPOINTS).glob(f"{_PREFIX}*")
-        if path.name.removeprefix(_PREFIX).isdecimal() and (path / PROGRESS).is_file()
-    }
+def metrics_of(out: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines of a run's metrics, up to one that was cut off when the machine stopped.
 
-
-def step_of(checkpoint: Path) -> int:
-    """After which step a checkpoint was made."""
-    return int(checkpoint.name.removeprefix(_PREFIX))
-
-
-def read_progress(checkpoint: Path) -> Progress:
-    """What a checkpoint knows.
-
-    Raises:
-        UsageError: It is damaged.
+    All are numbers, but a validation loss that is none is None.
     """
-    try:
-        return Progress.model_validate_json((checkpoint / PROGRESS).read_bytes())
-    except (OSError, ValidationError) as error:
-        msg = f"{checkpoint} is damaged: delete it, and go on from the one before with --resume"
-        raise UsageError(msg) from error
-
-
-def metrics_of(out: Path) -> Iterator[Mapping[str, float]]:
-    """The lines of a run's metrics, up to one that was cut off when the machine stopped."""
     path = out / METRICS
     if path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -284,23 +235,32 @@ def metrics_of(out: Path) -> Iterator[Mapping[str, float]]:
                 return
 
 
-def cut_metrics(out: Path, step: int) -> None:
+def was_evaluated(out: Path, step: int) -> bool:
+    """Whether a run's metrics have an evaluation after a step."""
+    return any(_VALIDATION in line and line["step"] == step for line in metrics_of(out))
+
+
+def cut_metrics(out: Path, step: int, *, pending: bool) -> None:
     """Leave out what came after a step, since it comes again.
+
+    Args:
+        out: The run's folder.
+        step: The last one whose lines are left.
+        pending: Whether its evaluation comes again too.
 
     Raises:
         UsageError: The file cannot be written.
     """
-    kept = [line for line in metrics_of(out) if line["step"] <= step]
+    kept = [
+        line
+        for line in metrics_of(out)
+        if line["step"] <= step and not (pending and line["step"] == step and _VALIDATION in line)
+    ]
     try:
-        (out / METRICS).write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+        write_whole(out / METRICS, "".join(f"{json.dumps(line)}\n" for line in kept))
     except OSError as error:
         msg = f"{out / METRICS} cannot be written ({error.strerror}): make room, and go on with --resume"
         raise UsageError(msg) from error
-
-
-def forget_checkpoints(out: Path) -> None:
-    """Remove what only going on needs."""
-    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
 
 
 def forget_metrics(out: Path) -> None:

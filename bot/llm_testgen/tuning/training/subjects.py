@@ -126,8 +126,10 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def save_trainable(model: nn.Module, path: Path) -> None:
-    """Write what training changes."""
-    save_file({name: one.detach().cpu().contiguous() for name, one in trainable(model).items()}, path)
+    """Write what training changes, or leave what was there."""
+    part = path.with_name(f"{path.name}.part")
+    save_file({name: one.detach().cpu().contiguous() for name, one in trainable(model).items()}, part)
+    part.replace(path)
 
 
 def load_trainable(model: nn.Module, path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
@@ -17,9 +18,9 @@ from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from llm_testgen.tuning.training.batches import IGNORED, Examples, Order, collate
+from llm_testgen.tuning.training.checkpoints import CHECKPOINTS, step_of
 from llm_testgen.tuning.training.devices import has_gpu
 from llm_testgen.tuning.training.rendering import Tokens
-from llm_testgen.tuning.training.runs import CHECKPOINTS
 from llm_testgen.tuning.training.settings import Precision
 from llm_testgen.tuning.training.subjects import Subject, load_trainable, save_trainable
 from llm_testgen.tuning.training.watching import LOSS, Plan, Watch
@@ -97,14 +98,15 @@ class AnswerTrainer(Trainer):
         self._validation = examples[1]
         forward = inspect.signature(_base(subject.model).forward).parameters
         self._places, self._keeps = "position_ids" in forward, "logits_to_keep" in forward
-        super().__init__(
-            model=subject.model,
-            args=args,
-            data_collator=partial(collate, padding=padding),
-            train_dataset=Examples(examples[0]),
-            eval_dataset=Examples(examples[1]) if examples[1] else None,
-            callbacks=[watch],
-        )
+        with _adapters_known(subject.model):
+            super().__init__(
+                model=subject.model,
+                args=args,
+                data_collator=partial(collate, padding=padding),
+                train_dataset=Examples(examples[0]),
+                eval_dataset=Examples(examples[1]) if examples[1] else None,
+                callbacks=[watch],
+            )
         self.remove_callback(PrinterCallback)
         # The loss is divided by the tokens of all batches of a step; see `compute_loss`.
         self.model_accepts_loss_kwargs = True
@@ -138,7 +140,7 @@ class AnswerTrainer(Trainer):
         metric_key_prefix: str = "eval",  # noqa: ARG002
     ) -> dict[str, float]:
         """The mean loss of a token of the validation examples' answers; draws no random number."""
-        began = time.perf_counter()
+        self._watch.begin_evaluation()
         own = self._validation[self.args.process_index :: self.args.world_size]
         loader = DataLoader(
             Examples(own),
@@ -158,9 +160,24 @@ class AnswerTrainer(Trainer):
         model.train(training)
         summed = self.accelerator.reduce(totals, "sum")
         metrics = {LOSS: float(summed[0] / summed[1])}
-        self._watch.time_evaluation(time.perf_counter() - began)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def catch_up(self, checkpoint: Path, *, pending: bool) -> None:
+        """Take a checkpoint's weights, and do what the run was interrupted before.
+
+        Args:
+            checkpoint: Where the run goes on.
+            pending: Whether its evaluation is still to be done.
+        """
+        self._load_from_checkpoint(str(checkpoint))
+        self.state.global_step = step_of(checkpoint)
+        if pending:
+            self._watch.on_train_begin()
+            # Training gives the model this context itself, later.
+            with self.accelerator.autocast():
+                self.evaluate()
+        self._watch.settle()
 
     def create_scheduler(
         self,
@@ -210,3 +227,22 @@ def _base(model: nn.Module) -> nn.Module:
     found = getattr(model, "get_base_model", None)
     base: nn.Module = model if found is None else found()
     return base
+
+
+@contextmanager
+def _adapters_known(model: nn.Module) -> Iterator[None]:
+    """Have transformers take a quantised model for one with adapters, as it does if they are peft's own.
+
+    Otherwise it refuses to train a mixture, which puts its layers into the model itself. What saves a model asks the
+    same, and has no adapters of peft to save.
+    """
+    name = "_hf_peft_config_loaded"
+    if not getattr(model, "is_quantized", False) or isinstance(model, PeftModel):
+        yield
+        return
+    before = getattr(model, name, False)
+    setattr(model, name, True)
+    try:
+        yield
+    finally:
+        setattr(model, name, before)

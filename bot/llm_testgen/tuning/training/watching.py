@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from llm_testgen.errors import UsageError
+from llm_testgen.tuning.training import checkpoints
 from llm_testgen.tuning.training.batches import Order
+from llm_testgen.tuning.training.checkpoints import Progress
 from llm_testgen.tuning.training.devices import of_first
-from llm_testgen.tuning.training.runs import BEST, CHECKPOINTS, METRICS, PROGRESS, Progress
+from llm_testgen.tuning.training.runs import METRICS
 from llm_testgen.tuning.training.settings import Settings
 
 _SAVE_EVERY = 300.0  # seconds
@@ -30,6 +28,21 @@ DONE = "all steps were taken"
 INTERRUPTED = "interrupted"
 OUT_OF_TIME = "time was up"
 NO_BETTER = "the validation loss fell no more"
+OUT_OF_MEMORY = "memory did not suffice"
+NO_NUMBER = "the loss was no number any more"
+
+
+class BrokenOffError(UsageError):
+    """A run that cannot go on as it is; what was best so far can still be kept.
+
+    Attributes:
+        reason: Why it ended.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        """Hold why."""
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +71,7 @@ class Told:
     Attributes:
         step: Steps taken.
         steps: At most.
-        loss: Of the last step.
+        loss: Of the last step; None before one.
         validation: Of the last evaluation; None before one.
         better: Whether that was the best so far.
         left: Seconds, about; None before the second step.
@@ -66,7 +79,7 @@ class Told:
 
     step: int
     steps: int
-    loss: float
+    loss: float | None
     validation: float | None
     better: bool
     left: float | None
@@ -78,7 +91,7 @@ class Watch(TrainerCallback):
     Attributes:
         progress: How far it is.
         reason: Why it ended; empty as long as it goes on.
-        step: Steps taken.
+        step: Steps taken, those before the last checkpoint too.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each thing that it works with
@@ -87,6 +100,7 @@ class Watch(TrainerCallback):
         order: Order,
         progress: Progress,
         *,
+        step: int = 0,
         tell: Callable[[Told], None],
         save_best: Callable[[Path], None],
         clock: Callable[[], float] = time.monotonic,
@@ -97,25 +111,24 @@ class Watch(TrainerCallback):
             plan: What the run is to do.
             order: Of the examples; told which pass begins.
             progress: How far the run was when its last checkpoint was made.
+            step: After which that was made.
             tell: Called after each step and each evaluation.
             save_best: Writes what was trained to a file.
             clock: Seconds that pass.
         """
         self.progress = progress
         self.reason = ""
-        self.step = 0
+        self.step = step
         self._plan = plan
         self._order = order
         self._tell = tell
         self._save_best = save_best
         self._clock = clock
         self._interrupted = False
-        self._started = self._stepped = clock()
+        self._started = self._stepped = self._evaluating = clock()
         self._saved_at = progress.seconds
         self._step_times: list[float] = []
-        self._evaluation_time = 0.0
-        self._loss = math.nan
-        self._validation: float | None = None
+        self._loss: float | None = None
         self._notes: dict[str, float] = {}
 
     def interrupt(self) -> None:
@@ -124,13 +137,21 @@ class Watch(TrainerCallback):
 
     def count(self, tokens: int, auxiliary: float | None) -> None:
         """Note what a batch had."""
-        self.progress = self.progress.model_copy(update={"tokens": self.progress.tokens + tokens})
+        self._keep(tokens=self.progress.tokens + tokens)
         if auxiliary is not None:
             self._notes["auxiliary_loss"] = self._notes.get("auxiliary_loss", 0.0) + auxiliary
 
-    def time_evaluation(self, seconds: float) -> None:
-        """Note how long an evaluation took, which has to be left for the last."""
-        self._evaluation_time = seconds
+    def begin_evaluation(self) -> None:
+        """Note that an evaluation begins: how long one takes has to be left for the last."""
+        self._evaluating = self._clock()
+
+    def settle(self) -> None:
+        """See whether the run had come to its end already when its last checkpoint was made."""
+        patience = self._plan.settings.patience
+        if self.step >= self._plan.steps:
+            self.reason = DONE
+        elif patience and self.progress.stale >= patience:
+            self.reason = NO_BETTER
 
     def rate(self, step: int) -> float:
         """What the highest learning rate is multiplied by in the step that comes: a rise, then a cosine.
@@ -146,8 +167,8 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, *_: object, **__: object) -> None:
         """The clock starts."""
-        self._started = self._clock() - self.progress.seconds
         self._stepped = self._clock()
+        self._started = self._stepped - self.progress.seconds
 
     def on_epoch_begin(
         self,
@@ -164,9 +185,7 @@ class Watch(TrainerCallback):
         now = self._clock()
         self._step_times = [*self._step_times[-9:], now - self._stepped]
         self._stepped = now
-        seconds, interrupted = of_first((now - self._started, self._interrupted))
-        self.progress = self.progress.model_copy(update={"seconds": seconds})
-        self._interrupted = interrupted
+        self._keep(seconds=of_first(now - self._started))
 
     def on_step_end(
         self,
@@ -175,15 +194,15 @@ class Watch(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,  # noqa: ANN401, ARG002
     ) -> None:
-        """What comes after this step is decided."""
-        step, every = state.global_step, self._plan.settings.evaluate_every
-        self.step = step
-        self.reason = self._why_stop(step)
+        """What comes after this step is decided, by the first process for all: each waits for the others in it."""
+        self.step = state.global_step
+        self.reason, is_due = of_first(self._decided(self.step))
+        # Who interrupts does not wait for an evaluation: it comes first when the run goes on.
+        pending = is_due and self.reason == INTERRUPTED
+        self._keep(pending=pending)
         control.should_log = True
         control.should_training_stop = bool(self.reason)
-        # One that is due falls out where time is left for the last one alone.
-        is_due = bool(self.reason) or (step % every == 0 and self._has_time(evaluations=2))
-        control.should_evaluate = self._plan.validated and self.reason != INTERRUPTED and is_due
+        control.should_evaluate = is_due and not pending
         control.should_save = bool(self.reason) or self.progress.seconds - self._saved_at >= _SAVE_EVERY
 
     def on_log(
@@ -197,7 +216,7 @@ class Watch(TrainerCallback):
         """A step's figures are written.
 
         Raises:
-            UsageError: The loss is no number any more.
+            BrokenOffError: The loss is no number any more.
         """
         if not logs or "loss" not in logs:
             return
@@ -207,7 +226,7 @@ class Watch(TrainerCallback):
                 f"the loss of step {state.global_step} is {self._loss}: pass a lower --learning-rate or "
                 "--precision float32, and train anew with another --out"
             )
-            raise UsageError(msg)
+            raise BrokenOffError(msg, NO_NUMBER)
         line = {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4)}
         line |= {name: logs[name] for name in ("loss", "learning_rate", "grad_norm") if name in logs}
         self._write(state, line | self._notes)
@@ -222,60 +241,89 @@ class Watch(TrainerCallback):
         metrics: Mapping[str, float] | None = None,
         **kwargs: Any,  # noqa: ANN401, ARG002
     ) -> None:
-        """What was found on the validation examples is written; the best is kept."""
-        loss, step, progress = (metrics or {})[LOSS], state.global_step, self.progress
-        self._validation = loss
-        self._write(state, {"step": step, "validation_loss": loss})
-        better = step > 0 and (progress.best is None or loss < progress.best)
-        if not step:
-            self.progress = progress.model_copy(update={"before": loss})
-        elif better:
-            self.progress = progress.model_copy(update={"best": loss, "best_step": step, "stale": 0})
+        """What was found on the validation examples is written; the best is kept.
+
+        Raises:
+            BrokenOffError: The loss is no number before the first step.
+        """
+        now, step = self._clock(), state.global_step
+        loss, seconds, evaluation = of_first(((metrics or {})[LOSS], now - self._started, now - self._evaluating))
+        is_number = math.isfinite(loss)
+        self._keep(seconds=seconds, evaluation=evaluation, pending=False)
+        self._write(state, {"step": step, "validation_loss": loss if is_number else None})
+        better = bool(step) and is_number and (self.progress.best is None or loss < self.progress.best)
+        if better:
+            # A checkpoint that tells of it has to come after it.
             if state.is_world_process_zero:
-                self._save_best(self._plan.out / CHECKPOINTS / BEST)
+                self._save_best(checkpoints.new_best(self._plan.out, step))
+            self._keep(best=loss, best_step=step, stale=0)
             control.should_save = True
+        elif step:
+            self._keep(stale=self.progress.stale + 1)
+            self._stop_if_stale(control)
+        elif is_number:
+            self._keep(before=loss, begun=seconds)
         else:
-            self.progress = progress.model_copy(update={"stale": progress.stale + 1})
-            patience = self._plan.settings.patience
-            if patience and self.progress.stale >= patience and not self.reason:
-                self.reason = NO_BETTER
-                control.should_training_stop = control.should_save = True
+            msg = (
+                f"the validation loss is {loss} before the first step: pass --precision float32 or another model, and "
+                "train anew"
+            )
+            raise BrokenOffError(msg, NO_NUMBER)
         self._report(state, loss, better=better)
         self._stepped = self._clock()
 
     def on_save(
         self,
-        args: TrainingArguments,
+        args: TrainingArguments,  # noqa: ARG002 - transformers' signature
         state: TrainerState,
-        control: TrainerControl,  # noqa: ARG002 - transformers' signature
+        control: TrainerControl,  # noqa: ARG002
         **kwargs: Any,  # noqa: ANN401, ARG002
     ) -> None:
         """The checkpoint gets what it has to know, last, so that it is whole."""
-        self._saved_at = self.progress.seconds
-        if state.is_world_process_zero:
-            path = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}" / PROGRESS
-            path.write_text(self.progress.model_dump_json(exclude_none=True) + "\n", encoding="utf-8")
         self._stepped = self._clock()
+        self._saved_at = of_first(self._stepped - self._started)
+        self._keep(seconds=self._saved_at)
+        if state.is_world_process_zero:
+            checkpoints.write_progress(self._plan.out, state.global_step, self.progress)
+            checkpoints.forget_bests(self._plan.out)
+
+    def _keep(self, **changes: object) -> None:
+        self.progress = self.progress.model_copy(update=changes)
 
     def _share(self, step: int) -> float:
-        minutes = self._plan.settings.minutes
-        by_clock = self.progress.seconds / (60 * minutes) if minutes else 0.0
-        return min(1.0, max(step / self._plan.steps, by_clock))
+        by_steps, progress = step / self._plan.steps, self.progress
+        limit = 60 * self._plan.settings.minutes
+        if not limit:
+            return min(1.0, by_steps)
+        # What came before the first step is no part of it: the rise would be over before it began.
+        by_clock = (progress.seconds - progress.begun) / (limit - progress.begun) if progress.begun < limit else 1.0
+        return min(1.0, max(by_steps, by_clock))
 
-    def _why_stop(self, step: int) -> str:
+    def _decided(self, step: int) -> tuple[str, bool]:
+        """Why the run stops after a step, empty if it does not, and whether an evaluation is due."""
+        every, is_last = self._plan.settings.evaluate_every, step >= self._plan.steps
+        reason = DONE if is_last else ""
         if self._interrupted:
-            return INTERRUPTED
-        if step >= self._plan.steps:
-            return DONE
-        return "" if self._has_time(evaluations=1) else OUT_OF_TIME
+            reason = INTERRUPTED
+        elif not is_last and not self._has_time(evaluations=1):
+            reason = OUT_OF_TIME
+        # One that is due falls out where time is left for the last one alone.
+        is_due = is_last or reason == OUT_OF_TIME or (step % every == 0 and self._has_time(evaluations=2))
+        return reason, is_due and self._plan.validated
 
     def _has_time(self, *, evaluations: int) -> bool:
         """Whether there is time for one more step and so many evaluations."""
         minutes = self._plan.settings.minutes
-        needed = max(self._step_times) + evaluations * self._evaluation_time
+        needed = max(self._step_times) + evaluations * self.progress.evaluation
         return not minutes or self.progress.seconds + needed <= 60 * minutes
 
-    def _write(self, state: TrainerState, line: Mapping[str, float]) -> None:
+    def _stop_if_stale(self, control: TrainerControl) -> None:
+        patience = self._plan.settings.patience
+        if patience and self.progress.stale >= patience and not self.reason:
+            self.reason = NO_BETTER
+            control.should_training_stop = control.should_save = True
+
+    def _write(self, state: TrainerState, line: Mapping[str, float | None]) -> None:
         if state.is_world_process_zero:
             whole = {**line, "seconds": round(self.progress.seconds, 2), "tokens": self.progress.tokens}
             with (self._plan.out / METRICS).open("a", encoding="utf-8") as file:
@@ -288,33 +336,3 @@ class Watch(TrainerCallback):
             if self._plan.settings.minutes:
                 left = max(0.0, min(left, 60 * self._plan.settings.minutes - self.progress.seconds))
         self._tell(Told(state.global_step, self._plan.steps, self._loss, validation, better, left))
-
-
-@contextmanager
-def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM asks to stop, the second stops at once.
-
-    Args:
-        interrupt: Called at the first.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = {kind: signal.getsignal(kind) for kind in kinds}
-
-    def first(_: int, __: FrameType | None) -> None:
-        for kind in kinds:
-            signal.signal(kind, second)
-        interrupt()
-
-    def second(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for kind in kinds:
-        signal.signal(kind, first)
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
