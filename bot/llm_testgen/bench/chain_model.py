@@ -21,10 +21,12 @@ class ModelChoice:
         name: An embedded model's name, the path of a GGUF file, or the endpoint's name for one; None for the default
             one.
         endpoint: URL of an OpenAI-compatible server.
+        at_once: Requests to it at one time.
     """
 
     name: str | None = None
     endpoint: str | None = None
+    at_once: int = 4
 
 
 async def open_live(choice: ModelChoice, environ: Mapping[str, str]) -> Model:
@@ -35,7 +37,8 @@ async def open_live(choice: ModelChoice, environ: Mapping[str, str]) -> Model:
         ModelError: It cannot be fetched or started.
     """
     if choice.endpoint is not None:
-        return HubModel(Service(choice.name or "", choice.endpoint.strip(), environ.get("LLM_API_KEY", "").strip()))
+        service = Service(choice.name or "", choice.endpoint.strip(), environ.get("LLM_API_KEY", "").strip())
+        return HubModel(service, concurrency=choice.at_once)
     local = await asyncio.to_thread(inside, choice.name)
     return await open_local(local, environ, lambda *_: None)
 

@@ -156,6 +156,45 @@ def test_a_prompt_that_is_refused_does_not_stop_the_others(teacher, checkout, tm
     assert (report.examples, report.counts["exchanges"]) == (1, 1)
 
 
+def test_a_server_is_asked_about_several_methods_at_once(teacher, checkout, tmp_path, monkeypatch):
+    both, reply = asyncio.Barrier(2), teacher.reply
+
+    async def together(prompt, sampling):
+        async with asyncio.timeout(60):
+            await both.wait()
+        return await reply(prompt, sampling)
+
+    monkeypatch.setattr(teacher, "reply", together)
+    teacher.concurrency, teacher.shares_cores = 2, False
+    wanted = options(tmp_path, checkout, seed=3)
+    (report,) = run(wanted)
+    assert (report.examples, report.counts["exchanges"]) == (1, 2)
+
+
+def test_a_model_on_the_same_cores_writes_while_nothing_is_judged(teacher, checkout, tmp_path, monkeypatch):
+    events, reply = [], teacher.reply
+
+    async def noted(prompt, sampling):
+        events.append(prompt.target.qualname)
+        return await reply(prompt, sampling)
+
+    def recorded(_self, head, _verdicts):
+        events.append(head.rpartition("::")[2])
+
+    monkeypatch.setattr(teacher, "reply", noted)
+    monkeypatch.setattr(sampling.Session, "record", recorded)
+    run(options(tmp_path, checkout, seed=3))
+    assert len(events) == 4
+    assert events[::2] == events[1::2]
+
+
+@pytest.mark.parametrize("value", ["0", "100", "many"])
+def test_so_many_requests_at_once_are_no_number_of_them(value):
+    done = CliRunner().invoke(tune, ["data", "sample", "--at-once", value])
+    assert done.exit_code == 2
+    assert "--at-once" in done.output
+
+
 def draws(**more):
     return Draws(TEMPLATES, **more)
 

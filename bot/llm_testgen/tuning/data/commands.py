@@ -146,6 +146,9 @@ def mine(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - what c
 @click.option("--methods", type=click.IntRange(1), default=20, show_default=True, help="Of one project at most.")
 @click.option("--samples", type=click.IntRange(1, 99), default=1, show_default=True, help="Replies about each method.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of methods, and of the replies.")
+@click.option(
+    "--at-once", type=click.IntRange(1, 99), default=4, show_default=True, help="Requests to an endpoint at one time."
+)
 @click.pass_context
 def sample(ctx: click.Context, /, **values: Any) -> None:  # noqa: ANN401 - what click gives
     """Have a model write tests for released projects, and keep those that every filter accepts.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from llm_testgen.bench.cases import known_cases
 from llm_testgen.bench.changes import PinnedRelease
@@ -96,13 +97,11 @@ def _releases() -> tuple[PinnedRelease, ...]:
 
 
 def _grams(text: str) -> Iterator[int]:
-    for run in runs(words(text), _WORDS):
-        if sum(_is_name(word) for word in run) >= _LEAST_NAMES:
+    found = words(text)
+    before = list(accumulate((not word[0].isdigit() for word in found), initial=0))
+    for run, start, end in zip(runs(found, _WORDS), before, before[_WORDS:], strict=False):
+        if end - start >= _LEAST_NAMES:
             yield hash(run)
-
-
-def _is_name(word: Hashable) -> bool:
-    return isinstance(word, str) and not word[:1].isdigit()
 
 
 def _lines(text: str) -> Iterator[int]:

@@ -44,6 +44,7 @@ class SampleOptions(ProjectOptions):
         methods: Of a project at most.
         samples: Replies about a method.
         seed: By which methods are chosen, and replies drawn.
+        at_once: Requests to the endpoint at one time.
     """
 
     prompts: Path | None = None
@@ -54,6 +55,7 @@ class SampleOptions(ProjectOptions):
     methods: int = 20
     samples: int = 1
     seed: int = 0
+    at_once: int = 4
 
 
 @dataclass(slots=True)
@@ -104,7 +106,8 @@ class _Sampler:
     async def _open(self) -> Model:
         if self.local is not None:
             return await open_local(self.local, self.environ, lambda *_: None)
-        return await open_live(ModelChoice(self.options.model, self.options.endpoint), self.environ)
+        choice = ModelChoice(self.options.model, self.options.endpoint, self.options.at_once)
+        return await open_live(choice, self.environ)
 
 
 async def run_sample(options: SampleOptions, environ: Mapping[str, str], console: Console) -> tuple[PartReport, ...]:

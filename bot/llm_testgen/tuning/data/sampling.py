@@ -6,6 +6,7 @@ What a model writes and the filters accept is in the form that prompts ask for, 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import Collection, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from llm_testgen.baseline import Baseline
 from llm_testgen.edges.models import Model, Sampling
 from llm_testgen.edges.session import RememberingModel, Session
-from llm_testgen.errors import ModelError, PromptRefusedError
+from llm_testgen.errors import ModelError, PromptRefusedError, first_expected
 from llm_testgen.records import ChangedMethod, CoverageByPath, Lines, Prompt, Reply, Verdict
 from llm_testgen.search import Search
 from llm_testgen.settings import Generation
@@ -103,17 +104,28 @@ async def _ask(  # noqa: PLR0913, PLR0917 - all that a search is made of
     )
     model = RememberingModel(teacher, session)
     tools = Tools(_Unseen(ground.knowledge), model, ground.runner, draws.templates, _Listener(steps))
-    # One method after the other: a test that was accepted for one must not leave the next with less to ask for.
-    for wish in wishes:
+    # While tests of some are judged, a server can write about others.
+    turns = asyncio.Semaphore(1 if model.shares_cores else 2 * model.concurrency)
+
+    async def ask(wish: Wish) -> None:
+        # Each has a search of its own: a test that was accepted for one must not leave another with less to ask for.
         search = Search(_baseline(wish, ground.statements), tools, settings)
-        try:
-            await search.run([wish.target])
-        except PromptRefusedError:
-            steps.step()  # others may still be answered
-            continue
+        async with turns:
+            try:
+                await search.run([wish.target])
+            except PromptRefusedError:
+                steps.step()  # others may still be answered
+                return
         if teacher.fault is not None:
             raise teacher.fault
         session.record(f"{ground.source.version} {wish.target.id}", search.verdicts())
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for wish in wishes:
+                tasks.create_task(ask(wish))
+    except ExceptionGroup as group:
+        raise first_expected(group) or group from group
 
 
 def choose(targets: Collection[ChangedMethod], statements: CoverageByPath, draws: Draws) -> tuple[Wish, ...]:
@@ -169,10 +181,12 @@ class _Teacher:
         self.shares_cores = model.shares_cores
         self.fault: ModelError | None = None
         self._model = model
+        self._asking = asyncio.Semaphore(model.concurrency)
 
     async def reply(self, prompt: Prompt, sampling: Sampling) -> Reply | None:
         try:
-            return await self._model.reply(prompt, sampling)
+            async with self._asking:
+                return None if self.fault is not None else await self._model.reply(prompt, sampling)
         except PromptRefusedError:
             raise
         except ModelError as error:

@@ -21,7 +21,7 @@ def words(text: str) -> list[str]:
 
 def runs(items: Sequence[Hashable], length: int) -> Iterator[tuple[Hashable, ...]]:
     """All runs of so many items that follow one another."""
-    return (tuple(items[start : start + length]) for start in range(len(items) - length + 1))
+    return zip(*(items[start:] for start in range(length)), strict=False)
 
 
 def shingles(text: str) -> frozenset[tuple[Hashable, ...]]:

@@ -12,16 +12,19 @@ _MOST = 32 * 1024 * 1024  # what glibc takes at most; larger tensors would leave
 
 
 def keep_memory() -> None:
-    """Keep memory that was freed, for what is needed next, where glibc is the C library; else do nothing.
+    """Keep memory that is freed from now on, for what is needed next, where glibc is the C library; else do nothing.
 
-    By default what is free at the end of the heap goes back, and the kernel fills it with zeros before it is used
-    again: with a small model on a processor that takes as long as a good part of the arithmetic.
+    What was freed before goes back to the kernel. By default so does all that is free at the end of the heap, and the
+    kernel fills it with zeros before it is used again: with a small model on a processor that takes as long as a good
+    part of the arithmetic.
     """
     if not sys.platform.startswith("linux"):
         return
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        library = ctypes.CDLL(None)
+        mallopt, trim = library.mallopt, library.malloc_trim
     except (AttributeError, OSError):
         return
+    trim(0)
     for parameter, value in ((_MMAP_THRESHOLD, _MOST), (_TRIM_THRESHOLD, _NEVER)):
         mallopt(parameter, value)

@@ -91,9 +91,9 @@ def train(
     """
     card, plan = prepared.card, prepared.plan
     set_seed(plan.settings.seed)
-    allocation.keep_memory()
     model = models.load_base(prepared.base, card.precision, plan.settings.load_bits, card.attention)
     models.spare_head(model)
+    allocation.keep_memory()  # not before: what loading takes in passing goes back
     subject = adapt(model, plan.settings, card.targets, prepared.mixture, prepared.experts)
     trained = sum(one.numel() for one in trainable(subject.model).values())
     card = card.model_copy(update={"trained": trained})
