@@ -92,16 +92,24 @@ RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instr
 RECORDED_WIDELY := models pull-requests
 RECORDED_TWICE := examples
 RECORDED_ONCE := temperature context comments language prefill
+# Tuned models were asked about changes of projects that nothing was trained on.
+RECORDED_TUNED := qwen2.5-coder-0.5b-instruct qwen2.5-coder-0.5b-instruct+lora-mined \
+	qwen2.5-coder-0.5b-instruct+lora-sampled qwen2.5-coder-1.5b-instruct
+UNSEEN := arrow-1.0.3 arrow-1.2.3 click-8.3.3 flask-3.0.3 jsonschema-4.19.2 packaging-26.0 prettytable-3.12.0 \
+	prettytable-3.16.0 pyparsing-3.2.5 pyparsing-3.3.3 semver-3.0.4 marshmallow-4.0.1 mistune-3.0.2 natsort-8.0.2 \
+	wcwidth-0.5.3 xmltodict-1.0.2
 
 .PHONY: bench-replay
 bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and experiments anew, and write docs/
 	@mkdir -p docs
 	@replay() { \
-		$(BIN)/llm-testgen bench $$3 $(RECORDED) --methods $$1 --most $$2 --markdown docs/$$3.md --plots docs/plots $(ARGS); \
+		bench=$$1; shift; \
+		$(BIN)/llm-testgen bench $$bench "$$@" --markdown docs/$$bench.md --plots docs/plots $(ARGS); \
 	}; \
-	for bench in $(RECORDED_ONCE); do replay 1 11 $$bench || exit; done; \
-	for bench in $(RECORDED_TWICE); do replay 2 11 $$bench || exit; done; \
-	for bench in $(RECORDED_WIDELY); do replay 2 21 $$bench || exit; done
+	for bench in $(RECORDED_ONCE); do replay $$bench $(RECORDED) --methods 1 --most 11 || exit; done; \
+	for bench in $(RECORDED_TWICE); do replay $$bench $(RECORDED) --methods 2 --most 11 || exit; done; \
+	replay adapters $(addprefix --model ,$(RECORDED_TUNED)) --methods 2 $(addprefix --cases ,$(UNSEEN)) || exit; \
+	for bench in $(RECORDED_WIDELY); do replay $$bench $(RECORDED) --methods 2 --most 21 || exit; done
 
 .PHONY: lock
 lock: $(VENV)/.dev.stamp ## Lock the requirements anew after pyproject.toml changed (ARGS=--upgrade for new releases)
