@@ -5,9 +5,10 @@ tokens, batches of b examples of s tokens, w bytes a parameter and c bytes an ac
 numbers of adapters and gates that are trained beside F that are not:
 
 - weights: w P, and 4 (T + F) as these are in float32, with 2 (T + F) for the copies in half precision that autocast
-  keeps of them. In 8 or 4 bits only the matrices of the layers are, at 1 byte and at 0.5 + 1/16 (a scale for each 64
-  numbers): peft's ``prepare_model_for_kbit_training`` casts all else to float32, and so are the activations. The head's
-  copy in half precision is 2 h V then.
+  keeps of them, or in float32 4 J for the J of them that a mixture puts side by side. In 8 or 4 bits only the matrices
+  of the layers are, at 1 byte and at 0.5 + 1/16 (a scale for each 64 numbers): peft's
+  ``prepare_model_for_kbit_training`` casts all else to float32, and so are the activations. The head's copy in half
+  precision is 2 h V then.
 - gradients: 4 T
 - optimiser: 8 T of AdamW (two moments in float32), 2 T with 8 bits
 - activations: L b s (4 n h + 3 c a d + 3 c f + A / L). A norm computes in float32 and keeps its input; attention keeps
@@ -137,6 +138,7 @@ class Training:
         scores: Whether attention keeps its scores; PyTorch's own, and flash attention, do not.
         adapted: Bytes of a token that are kept for what is trained, in all layers.
         frozen: Numbers of adapters that are not trained.
+        joined: Numbers of adapters that a mixture puts side by side.
         small_optimiser: Whether the optimiser's states have 8 bits.
     """
 
@@ -148,6 +150,7 @@ class Training:
     scores: bool = False
     adapted: int = 0
     frozen: int = 0
+    joined: int = 0
     small_optimiser: bool = False
 
 
@@ -192,7 +195,7 @@ def estimate(size: ModelSize, training: Training) -> Memory:
     small = size.in_layers if is_small else 0
     outside = (size.parameters - small) * _BYTES[_FLOAT32 if is_small else training.bits]
     added = training.trained + training.frozen
-    copies = 2.0 * added if training.bits != _FLOAT32 else 0.0
+    copies = 2.0 * added if training.bits != _FLOAT32 else 4.0 * training.joined
     copies += 2.0 * size.hidden * size.tokens if is_small else 0.0
     places = training.batch * training.length
     return Memory(

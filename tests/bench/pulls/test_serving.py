@@ -9,7 +9,7 @@ import pytest
 from tests.edges.fake_openai import Answer, FakeOpenAI, completion
 
 from llm_testgen.bench.pulls import serving
-from llm_testgen.bench.pulls.serving import FILES, ServingRecord, known_records, measure, serving_table
+from llm_testgen.bench.pulls.serving import FILES, ServingRecord, is_whole, known_records, measure, serving_table
 from llm_testgen.edges.local import LocalModel
 from llm_testgen.edges.models import Service
 from llm_testgen.errors import ModelError, UsageError
@@ -105,6 +105,19 @@ def test_a_run_that_was_stopped_does_not_take_the_place_of_a_whole_one():
     assert [row[-2] for row in table.rows] == ["10.0", "5.0"]
     again = [record("base", 20, run="again"), record("base+tuned", 15, run="again")]
     assert [row[-2] for row in serving_table([*whole, *again]).rows] == ["20.0", "15.0"]
+
+
+def test_a_measurement_is_whole_once_all_rounds_of_all_models_were_taken_in_turns():
+    models = ("base", "base+tuned")
+    rounds = [record(model, 10) for _ in range(serving.ROUNDS) for model in models]
+    assert is_whole(rounds, models)
+    assert is_whole(rounds, ())
+    assert not is_whole(rounds[:-1], models)
+    assert not is_whole(rounds, (*models, "other"))
+    assert not is_whole([], models)
+    # Two parts do not make one measurement.
+    parts = [*rounds[:-1], *(record(model, 10, run="again") for model in models)]
+    assert not is_whole(parts, models)
 
 
 def test_measurements_of_other_models_are_left_alone_and_other_files_refused(monkeypatch, tmp_path):

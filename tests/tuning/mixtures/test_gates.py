@@ -8,13 +8,25 @@ pytest.importorskip("peft")
 from tests.tuning.mixtures import tiny  # noqa: E402
 
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig, MoLEGate, Selection  # noqa: E402
-from llm_testgen.tuning.mixtures.gates import InputGate, OutputGate, ThresholdGate, mole_gate  # noqa: E402
+from llm_testgen.tuning.mixtures.gates import Experts, InputGate, OutputGate, ThresholdGate, mole_gate  # noqa: E402
 
 FEATURES = 5
 
 
 def inputs(count=12, features=FEATURES):
     return torch.randn(2, count // 2, features, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def some_experts(*ranks, count=12):
+    generator = torch.Generator().manual_seed(4)
+    ups = tuple(torch.randn(FEATURES, rank, dtype=torch.float64, generator=generator) for rank in ranks)
+    return Experts(inputs(count, sum(ranks)), ups)
+
+
+def outputs_of(experts, token):
+    """Of one token: a list of numbers for each expert."""
+    parts = token.split([up.shape[1] for up in experts.ups])
+    return [[tiny.dot(row, part) for row in up] for up, part in zip(experts.ups, parts, strict=True)]
 
 
 def threshold_gate(**values):
@@ -70,9 +82,10 @@ def test_the_weights_of_an_adamole_and_their_gradients_are_those_of_the_formula(
 def test_the_weights_of_a_mole_and_their_gradients_are_those_of_the_formula():
     gate = OutputGate(3, FEATURES, temperature=0.7).double()
     tiny.disturb(gate.parameters())
-    outputs = torch.stack([inputs() * scale for scale in (0.5, -2.0, 1.0)], dim=-2).sin()
-    routing = gate(inputs(), outputs)
-    expected = [torch.stack(tiny.mole_weights(gate, list(token))) for sequence in outputs for token in sequence]
+    experts = some_experts(2, 3, 1)
+    routing = gate(inputs(), experts)
+    outputs = [outputs_of(experts, token) for sequence in experts.inner for token in sequence]
+    expected = [torch.stack(tiny.mole_weights(gate, token)) for token in outputs]
     wanted = torch.stack(expected).reshape(routing.weights.shape)
     assert torch.allclose(routing.weights, wanted, rtol=0, atol=1e-12)
     for got, want in zip(
@@ -113,19 +126,20 @@ def test_the_gradient_of_a_mole_is_that_of_finite_differences(kind):
     gate = mole_gate(MoLEConfig(gate=kind), 3, FEATURES, FEATURES).double()
     tiny.disturb(gate.parameters())
 
-    def weights(x, outputs, *parameters):
+    def weights(x, inner, *parameters):
         names = [name for name, _ in gate.named_parameters()]
-        return torch.func.functional_call(gate, dict(zip(names, parameters, strict=True)), (x, outputs)).weights
+        given = (x, experts._replace(inner=inner))
+        return torch.func.functional_call(gate, dict(zip(names, parameters, strict=True)), given).weights
 
-    outputs = torch.stack([inputs(2), inputs(2).cos(), -inputs(2)], dim=-2)
-    arguments = [tensor.detach().clone().requires_grad_() for tensor in (inputs(2), outputs, *gate.parameters())]
+    experts = some_experts(2, 1, 2, count=2)
+    arguments = [tensor.detach().clone().requires_grad_() for tensor in (inputs(2), experts.inner, *gate.parameters())]
     assert torch.autograd.gradcheck(weights, arguments)
 
 
 @pytest.mark.parametrize("kind", list(MoLEGate))
 def test_a_new_mole_weighs_all_experts_the_same(kind):
     gate = mole_gate(MoLEConfig(gate=kind), 4, FEATURES, FEATURES)
-    routing = gate(inputs().float(), torch.randn(2, 6, 4, FEATURES))
+    routing = gate(inputs().float(), some_experts(1, 2, 3, 2))
     assert torch.allclose(routing.weights, torch.full_like(routing.weights, 0.25))
 
 
@@ -168,8 +182,21 @@ def test_gates_compute_in_float32_whatever_they_are_given_and_under_autocast():
     tiny.disturb([*gate.parameters(), *outputs.parameters()])
     x = inputs().bfloat16()
     exact = gate(x.float(), None).weights
+    wide = some_experts(2, 2, 2)
+    experts = Experts(wide.inner.bfloat16(), tuple(up.bfloat16() for up in wide.ups))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        for one in (gate(x, None), outputs(x, torch.stack([x, -x, x.cos()], dim=-2)), InputGate(3, FEATURES)(x, None)):
+        for one in (gate(x, None), outputs(x, experts), InputGate(3, FEATURES)(x, None)):
             assert one.weights.dtype == one.gates.dtype == torch.float32
         assert torch.equal(gate(x, None).weights, exact)
     assert gate.bfloat16()(x, None).weights.dtype == torch.float32
+
+
+def test_experts_that_say_nothing_weigh_the_same_and_have_finite_gradients():
+    gate = OutputGate(2, FEATURES, 1.0).double()
+    tiny.disturb(gate.parameters())
+    experts = some_experts(1, 2)
+    silent = Experts(experts.inner.clone().requires_grad_(), tuple(torch.zeros_like(up) for up in experts.ups))
+    routing = gate(inputs(), silent)
+    assert torch.equal(routing.weights, torch.full_like(routing.weights, 0.5))
+    for gradient in gradients(routing.weights, [silent.inner, *gate.parameters()]):
+        assert torch.equal(gradient, torch.zeros_like(gradient))

@@ -126,6 +126,12 @@ def test_ctrl_c_keeps_a_checkpoint_and_says_what_to_type(model, data, tmp_path):
     assert list((out / "checkpoints").glob("checkpoint-*/progress.json"))
 
 
+def test_what_to_type_asks_to_go_on_once(monkeypatch):
+    for more in ([], ["--resume"]):
+        monkeypatch.setattr(sys, "argv", ["/bin/llm-testgen", "tune", "lora", *more, "a model"])
+        assert commands._again() == "llm-testgen tune lora 'a model' --resume"
+
+
 def test_what_is_missing_or_unknown_is_told(model, data, tmp_path, monkeypatch):
     unknown = invoke("lora", model, "--data", data, "--out", tmp_path / "out", "--preset", "fast")
     assert unknown.exit_code == 2

@@ -95,7 +95,7 @@ def counted(config, count, *, half, **more):
     layers, bits = linear_layers(config), 16 if half else 32
     added = count(layers, bits)
     training = Training(added.trained, bits, length=LENGTH, adapted=added.kept, frozen=added.frozen, **more)
-    copies = 2 * (added.trained + added.frozen) if half else 0
+    copies = 2 * (added.trained + added.frozen) if half else 4 * added.joined
     return estimate(ModelSize.of(config), training).activations + copies
 
 

@@ -20,7 +20,7 @@ from llm_testgen.errors import UsageError  # noqa: E402
 from llm_testgen.tuning.memory import ModelSize, estimate  # noqa: E402
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig  # noqa: E402
 from llm_testgen.tuning.mixtures.storage import from_pretrained  # noqa: E402
-from llm_testgen.tuning.training import checkpoints, models, plots, running, runs, subjects  # noqa: E402
+from llm_testgen.tuning.training import checkpoints, models, plots, running, runs, subjects, trainer  # noqa: E402
 from llm_testgen.tuning.training.preparing import Request, prepare  # noqa: E402
 from llm_testgen.tuning.training.settings import Attention, settings_of  # noqa: E402
 from llm_testgen.tuning.training.sizes import of_lora  # noqa: E402
@@ -464,6 +464,20 @@ def test_memory_that_does_not_suffice_is_told_and_with_checkpointing_the_run_goe
     assert ended.card.settings.checkpointing
     assert ended.card.outcome.reason == DONE
     assert lines(out, "loss") == [(step, pytest.approx(loss, rel=1e-5)) for step, loss in lines(whole[1], "loss")]
+
+
+def test_what_is_free_goes_back_before_a_batch_takes_more_than_was_estimated(model, data, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(trainer, "give_back", asked.append)
+    request = Request(str(model), data, tmp_path / "out", None, QUICK)
+    prepared = prepare(request)
+    running.train(prepared, lambda _: None, lambda: None, Clock())
+    memory = prepared.memory
+    assert set(asked) == {memory.total - memory.logits}
+    # Eight steps of two batches, and three evaluations of two.
+    assert len(asked) == 8 * 2 + 3 * 2
+    monkeypatch.setattr(running, "has_gpu", lambda: True)
+    assert running._most_between(memory) == math.inf
 
 
 @pytest.mark.parametrize(

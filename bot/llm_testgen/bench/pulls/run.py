@@ -27,7 +27,7 @@ from llm_testgen.bench.pulls.course import Plan, Progress, Tools, run
 from llm_testgen.bench.pulls.peering import PeerTools
 from llm_testgen.bench.pulls.recorded import Recording
 from llm_testgen.bench.pulls.results import ResultStore
-from llm_testgen.bench.pulls.serving import ServingRecord, known_records, measure, side_by_side
+from llm_testgen.bench.pulls.serving import ServingRecord, is_whole, known_records, measure
 from llm_testgen.bench.pulls.tables import Series, Table, by_model, scarce, series_of
 from llm_testgen.edges import weights
 from llm_testgen.edges.embedded import EmbeddedModel
@@ -256,11 +256,11 @@ async def _serving(
     environ: Mapping[str, str],
     say: Callable[[str], None],
 ) -> tuple[ServingRecord, ...]:
-    """What serving takes; measured where models are asked and it is not known of all of them side by side."""
+    """What serving takes; measured where models are asked and not all rounds of it are known, side by side."""
     path = options.out / SERVING
     inside = {name: model for name, model in models.items() if model is not None}
     known = known_records(path, tuple(models))
-    if options.ask and not inside.keys() <= side_by_side(known).keys():
+    if options.ask and not is_whole(known, inside):
         await measure(inside, environ, path, say)
         known = known_records(path, tuple(models))
     return tuple(known)

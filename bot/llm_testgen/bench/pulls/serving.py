@@ -8,7 +8,7 @@ import secrets
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -121,6 +121,12 @@ def side_by_side(records: Sequence[ServingRecord]) -> Mapping[str, Sequence[Serv
     for record in records:
         runs[record.run][record.model].append(record)
     return max(reversed(runs.values()), key=lambda run: (len(run), min(map(len, run.values()))), default={})
+
+
+def is_whole(records: Sequence[ServingRecord], models: Iterable[str]) -> bool:
+    """Whether each of some models was measured in all rounds, side by side."""
+    found = side_by_side(records)
+    return all(len(found.get(model, ())) >= ROUNDS for model in models)
 
 
 def known_records(path: Path, models: Sequence[str]) -> list[ServingRecord]:

@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig, MoLEGate, Selection
 
+_LEAST = 1e-24  # of a squared length: torch's `normalize` takes its root for the least length
+
 
 class Routing(NamedTuple):
     """What a gate decided, for each token; all of the shape (…, experts).
@@ -30,17 +32,29 @@ class Routing(NamedTuple):
     selected: Tensor
 
 
+class Experts(NamedTuple):
+    """All that tells the outputs of a layer's experts, which are larger: each is the product of its two parts.
+
+    Attributes:
+        inner: Side by side, what each expert's second matrix is multiplied by: (…, Σ ranks).
+        ups: These matrices: (features out, rank) each.
+    """
+
+    inner: Tensor
+    ups: tuple[Tensor, ...]
+
+
 class Gate(Protocol):
     """A gate is a module that weighs experts."""
 
     reads_outputs: bool
 
-    def __call__(self, inputs: Tensor, outputs: Tensor | None) -> Routing:
+    def __call__(self, inputs: Tensor, experts: Experts | None) -> Routing:
         """Weigh the experts.
 
         Args:
             inputs: Of the layer: (…, features in).
-            outputs: Of the experts: (…, experts, features out); None where the gate does not read them.
+            experts: What they are; None where the gate does not read their outputs.
         """
         ...
 
@@ -59,6 +73,9 @@ class OutputGate(nn.Module):
     weighed by itself: e has N·d_out rows, and generation with a cache gives what a full pass gives. The paper does not
     say which normalisation: here it is that to unit length, so that the size of the experts does not sharpen the
     softmax. And log τ is what is learned, so that τ stays positive. With e zero all experts weigh the same at first.
+
+    An expert's output is E_i(x) = B_i v_i, with few numbers v_i. So no output is computed: its part of ε is
+    v_iᵀ (B_iᵀ e_i), with the rows e_i of e that are its own, and of the squared length v_iᵀ (B_iᵀ B_i) v_i.
     """
 
     reads_outputs = True
@@ -75,12 +92,19 @@ class OutputGate(nn.Module):
         self.embedding = nn.Parameter(torch.zeros(experts * features, experts, dtype=torch.float32))
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature), dtype=torch.float32))
 
-    def forward(self, inputs: Tensor, outputs: Tensor | None) -> Routing:
+    def forward(self, inputs: Tensor, experts: Experts | None) -> Routing:
         """See `Gate`."""
-        assert outputs is not None  # noqa: S101 - for mypy; the layer hands them over
+        assert experts is not None  # noqa: S101 - for mypy; the layer hands them over
         with torch.autocast(inputs.device.type, enabled=False):
-            flat, embedding, log_temperature = _wide(outputs.flatten(-2), self.embedding, self.log_temperature)
-            scores = functional.normalize(flat, dim=-1) @ embedding
+            inner, embedding, log_temperature, *ups = _wide(
+                experts.inner, self.embedding, self.log_temperature, *experts.ups
+            )
+            rows = embedding.chunk(len(ups))
+            directions = torch.cat([up.T @ own for up, own in zip(ups, rows, strict=True)])
+            products = torch.block_diag(*(up.T @ up for up in ups))  # type: ignore[no-untyped-call,unused-ignore]  # torch's
+            squares = ((inner @ products) * inner).sum(dim=-1, keepdim=True)
+            # Bounded within the root, whose gradient is infinite at zero.
+            scores = (inner @ directions) / squares.clamp_min(_LEAST).sqrt()
             gates = torch.softmax(scores / log_temperature.exp(), dim=-1)
         return Routing(gates, gates, torch.ones_like(gates, dtype=torch.bool))
 
@@ -101,7 +125,7 @@ class InputGate(nn.Module):
         self.weight = nn.Parameter(torch.zeros(experts, features, dtype=torch.float32))
         self.bias = nn.Parameter(torch.full((experts,), -math.log(max(1, experts - 1)), dtype=torch.float32))
 
-    def forward(self, inputs: Tensor, outputs: Tensor | None) -> Routing:  # noqa: ARG002 - see `Gate`
+    def forward(self, inputs: Tensor, experts: Experts | None) -> Routing:  # noqa: ARG002 - see `Gate`
         """See `Gate`."""
         with torch.autocast(inputs.device.type, enabled=False):
             weights = torch.sigmoid(functional.linear(*_wide(inputs, self.weight, self.bias)))
@@ -135,10 +159,11 @@ class ThresholdGate(nn.Module):
         self.gate = nn.Linear(features, config.experts, bias=False, dtype=torch.float32)
         self.threshold = nn.Linear(features, 1, dtype=torch.float32) if config.selection is Selection.ADAPTIVE else None
 
-    def forward(self, inputs: Tensor, outputs: Tensor | None) -> Routing:  # noqa: ARG002 - see `Gate`
+    def forward(self, inputs: Tensor, experts: Experts | None) -> Routing:  # noqa: ARG002 - see `Gate`
         """See `Gate`."""
         with torch.autocast(inputs.device.type, enabled=False):
-            gates = torch.softmax(functional.linear(*_wide(inputs, self.gate.weight)), dim=-1)
+            inputs, weight = _wide(inputs, self.gate.weight)
+            gates = torch.softmax(functional.linear(inputs, weight), dim=-1)
             if self._config.selection is Selection.TOP_K:
                 selected = torch.zeros_like(gates, dtype=torch.bool)
                 selected.scatter_(-1, gates.topk(self._config.top_k, dim=-1).indices, value=True)

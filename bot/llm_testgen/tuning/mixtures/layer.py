@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from torch.nn import functional
 
-from llm_testgen.tuning.mixtures.gates import InputGate, OutputGate, ThresholdGate
+from llm_testgen.tuning.mixtures.gates import Experts, InputGate, OutputGate, ThresholdGate
 from llm_testgen.tuning.mixtures.record import ForwardRecord
 
 AnyGate = OutputGate | InputGate | ThresholdGate
@@ -19,7 +19,9 @@ class MixtureLinear(nn.Module):
     """y = W x + Σ_i w_i E_i(x), with E_i(x) = (alpha / rank) B_i A_i dropout(x) and weights w_i for each token.
 
     Stands where peft's LoRA layer stood, which keeps the frozen layer and the experts. All experts are computed for all
-    tokens: their ranks are small, and skipping tokens would take longer than it saves.
+    tokens: their ranks are small, and skipping tokens would take longer than it saves. Their matrices are put side by
+    side, so that all experts are two products and no tensor has an expert's whole output: as an expert is linear after
+    its dropout, which drops the same for all, the few values between its two matrices can be weighed.
     """
 
     def __init__(
@@ -38,28 +40,20 @@ class MixtureLinear(nn.Module):
         self.lora = lora
         self.gate = gate
         self._experts = experts
+        self._ranks = tuple(lora.r[name] for name in experts)
         self._scope = scope
         self._record = record
 
     def forward(self, inputs: Tensor) -> Tensor:
         """From (…, features in) to (…, features out), in the frozen layer's type."""
         base: Tensor = self.lora.base_layer(inputs)
-        narrow = inputs.to(self._dtype)
-        if self.gate is not None and self.gate.reads_outputs:
-            outputs = torch.stack([self._up(name, self._down(name, narrow)) for name in self._experts], dim=-2)
-            routing = self.gate(inputs, outputs)
-            self._record.put(self._scope, routing)
-            mixed = (routing.weights.to(outputs.dtype).unsqueeze(-2) @ outputs).squeeze(-2)
-        else:
-            if self.gate is not None:
-                self._record.put(self._scope, self.gate(inputs, None))
-            # An expert is linear after its dropout, so the few values between its two matrices can be weighed.
-            weights = self._record.weights(self._scope, inputs.shape[:-1]).to(narrow)
-            parts = (
-                self._up(name, self._down(name, narrow) * weights[..., place, None])
-                for place, name in enumerate(self._experts)
-            )
-            mixed = reduce(torch.add, parts)
+        inner, ups = self._inner(inputs), self._matrices(self.lora.lora_B)
+        up = torch.cat(ups, dim=1)
+        if self.gate is not None:
+            experts = Experts(inner, ups) if self.gate.reads_outputs else None
+            self._record.put(self._scope, self.gate(inputs, experts))
+        weights = self._record.weights(self._scope, inputs.shape[:-1]).to(inner)
+        mixed = functional.linear(inner * _spread(weights, self._ranks), up)
         result: Tensor = (base + mixed).to(base.dtype)
         return result
 
@@ -69,14 +63,22 @@ class MixtureLinear(nn.Module):
             yield from self.lora.lora_A[name].parameters()
             yield from self.lora.lora_B[name].parameters()
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return next(self.expert_parameters()).dtype
+    def _inner(self, inputs: Tensor) -> Tensor:
+        """(alpha / rank) A_i dropout(x) of all experts, side by side: (…, Σ ranks)."""
+        downs = self._matrices(self.lora.lora_A)
+        # Peft has one dropout for each adapter, and here they are alike.
+        dropped = self.lora.lora_dropout[self._experts[0]](inputs.to(downs[0].dtype))
+        inner = functional.linear(dropped, torch.cat(downs))
+        scalings = [self.lora.scaling[name] for name in self._experts]
+        return inner * _spread(inner.new_tensor(scalings), self._ranks)
 
-    def _down(self, name: str, inputs: Tensor) -> Tensor:
-        down: Tensor = self.lora.lora_A[name](self.lora.lora_dropout[name](inputs))
-        return down
+    def _matrices(self, parts: nn.ModuleDict) -> tuple[Tensor, ...]:
+        return tuple(parts[name].get_parameter("weight") for name in self._experts)
 
-    def _up(self, name: str, narrow: Tensor) -> Tensor:
-        up: Tensor = self.lora.lora_B[name](narrow) * self.lora.scaling[name]
-        return up
+
+def _spread(values: Tensor, ranks: tuple[int, ...]) -> Tensor:
+    """From (…, experts) to (…, Σ ranks): what is an expert's own is that of each value between its matrices."""
+    if len(set(ranks)) == 1:
+        return values.repeat_interleave(ranks[0], dim=-1)
+    repeats = torch.tensor(ranks, device=values.device)
+    return values.repeat_interleave(repeats, dim=-1, output_size=sum(ranks))

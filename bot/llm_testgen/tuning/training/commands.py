@@ -266,7 +266,7 @@ def run_training(request: Request, console: Console) -> RunCard | None:
     quiet = console if first else Console(quiet=True)
     with quiet.status("reading the data and the model"):
         prepared = preparing.prepare(request)
-    _print(quiet, _announced(prepared.card, prepared.memory))
+    _print(quiet, _announced(prepared.card, str(prepared.memory)))
     errors = Console(stderr=True, emoji=False, quiet=not first)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
     with Progress(*columns, TextColumn("{task.fields[said]}"), console=errors, transient=True) as bars:
@@ -282,7 +282,7 @@ def run_training(request: Request, console: Console) -> RunCard | None:
 
         ended = running.train(prepared, tell, stopping)
     if not ended.saved:
-        _print(errors, f"a checkpoint is kept; to go on, type: {_again(request.resume)}")
+        _print(errors, f"a checkpoint is kept; to go on, type: {_again()}")
         raise KeyboardInterrupt
     if not first:
         return None
@@ -337,13 +337,13 @@ def _said(card: RunCard, out: Path, *, go_on: bool) -> list[str]:
         f"{out}: the {'adapter' if card.kind == 'lora' else 'mixture'}, training.json, metrics.jsonl, loss.png"
     )
     if go_on:
-        lines.append(f"it can go on: {_again(resumed=False)} --minutes N, with more than {card.settings.minutes:g}")
+        lines.append(f"it can go on: {_again()} --minutes N, with more than {card.settings.minutes:g}")
     return lines
 
 
-def _again(resumed: bool) -> str:  # noqa: FBT001 - one of two forms of a line
-    typed = shlex.join(["llm-testgen", *sys.argv[1:]])
-    return typed if resumed else f"{typed} --resume"
+def _again() -> str:
+    typed = [one for one in sys.argv[1:] if one != "--resume"]
+    return shlex.join(["llm-testgen", *typed, "--resume"])
 
 
 def _print(console: Console, text: str) -> None:

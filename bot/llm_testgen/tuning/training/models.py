@@ -20,6 +20,7 @@ from llm_testgen.errors import UsageError
 from llm_testgen.tuning.data.lengths import load_tokenizer
 from llm_testgen.tuning.loading import quantised_loading
 from llm_testgen.tuning.memory import (
+    Memory,
     ModelSize,
     Training,
     available_memory,
@@ -165,10 +166,11 @@ def training_of(settings: Settings, precision: Precision, added: Added) -> Train
         checkpointing=settings.checkpointing,
         adapted=added.kept,
         frozen=added.frozen,
+        joined=added.joined,
     )
 
 
-def require_room(base: Base, training: Training) -> str:
+def require_room(base: Base, training: Training) -> Memory:
     """See that there is memory enough to train.
 
     Args:
@@ -176,14 +178,14 @@ def require_room(base: Base, training: Training) -> str:
         training: How it is trained.
 
     Returns:
-        How much it takes, in words.
+        How much it takes.
 
     Raises:
         UsageError: There is not; the message says what to change.
     """
     gpu = has_gpu()
     device = f"cuda:{torch.cuda.current_device()}" if gpu else "cpu"
-    return str(require_memory(ModelSize.of(base.config), training, available_memory(device), gpu=gpu))
+    return require_memory(ModelSize.of(base.config), training, available_memory(device), gpu=gpu)
 
 
 def require_memory_to_load(base: Base, precision: Precision) -> None:

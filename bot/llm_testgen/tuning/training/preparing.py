@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llm_testgen.errors import UsageError
+from llm_testgen.tuning.memory import Memory
 from llm_testgen.tuning.mixtures.config import AdaMoLEConfig, MoLEConfig
 from llm_testgen.tuning.mixtures.experts import Adapter, check_bases, read_experts
 from llm_testgen.tuning.training import devices, models, rendering, runs, sizes
@@ -66,7 +67,7 @@ class Prepared:
         mixture: Of a mixture; None for a single adapter.
         experts: Folders of a MoLE's experts.
         checkpoint: Where it goes on; None at the beginning.
-        memory: How much it takes, in words.
+        memory: How much it takes.
     """
 
     card: RunCard
@@ -77,7 +78,7 @@ class Prepared:
     mixture: MoLEConfig | AdaMoLEConfig | None
     experts: tuple[Path, ...]
     checkpoint: Path | None
-    memory: str
+    memory: Memory
 
 
 def prepare(request: Request) -> Prepared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -17,6 +18,7 @@ from transformers import set_seed
 from transformers.utils import logging
 
 from llm_testgen.errors import UsageError
+from llm_testgen.tuning.memory import Memory
 from llm_testgen.tuning.training import allocation, checkpoints, models, plots, runs
 from llm_testgen.tuning.training.batches import Order
 from llm_testgen.tuning.training.checkpoints import Progress
@@ -160,8 +162,14 @@ def _watched(
         order=order,
         watch=watch,
         padding=_padding(prepared.base.tokenizer.pad_token_id),
+        most_between=_most_between(prepared.memory),
     )
     return watch, trainer
+
+
+def _most_between(memory: Memory) -> float:
+    """Bytes to hold between two batches, so that with the logits of the next there are no more than was estimated."""
+    return math.inf if has_gpu() else memory.total - memory.logits
 
 
 def _padding(token: object) -> int:

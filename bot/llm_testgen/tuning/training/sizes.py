@@ -30,11 +30,13 @@ class Added:
         trained: Numbers that are.
         frozen: Numbers that are not.
         kept: Bytes of a token, in all layers.
+        joined: Numbers of matrices that a mixture puts side by side, which are kept so.
     """
 
     trained: int
     frozen: int
     kept: int
+    joined: int = 0
 
 
 def of_lora(layers: Layers, rank: int, bits: int, *, dropout: bool) -> Added:
@@ -62,14 +64,14 @@ def of_adamole(layers: Layers, config: AdaMoLEConfig, bits: int) -> Added:
         bits: Of a weight of the model as it is loaded.
     """
     experts = config.experts
-    dropped = (8 if bits == _FLOAT32 else 4) * experts * _inputs(layers) if config.dropout else 0
-    if bits == _FLOAT32:
-        inputs, narrow = 4 * _different_inputs(layers), 8 * config.rank
-    else:
-        inputs, narrow = (8 + 2 * experts) * _inputs(layers), 4 * config.rank
-    kept = inputs + dropped + len(layers) * experts * (narrow + _OF_GATE)
-    trained = experts * config.rank * _features(layers) + gate_parameters(layers, experts, config)
-    return Added(trained, 0, kept)
+    dropped = (8 if bits == _FLOAT32 else 4) * _inputs(layers) if config.dropout else 0
+    # In half precision the gate has its own copy of the input, and the experts theirs.
+    inputs = 4 * _different_inputs(layers) if bits == _FLOAT32 else (4 + 2) * _inputs(layers)
+    # Between an expert's matrices: the values, their weight, and the product.
+    inner = 3 * (4 if bits == _FLOAT32 else 2) * config.rank
+    kept = inputs + dropped + len(layers) * experts * (inner + _OF_GATE)
+    joined = experts * config.rank * _features(layers)
+    return Added(joined + gate_parameters(layers, experts, config), 0, kept, joined)
 
 
 def of_mole(layers: Layers, adapters: Sequence[Adapter], config: MoLEConfig, bits: int) -> Added:
@@ -83,16 +85,17 @@ def of_mole(layers: Layers, adapters: Sequence[Adapter], config: MoLEConfig, bit
     """
     experts, ranks = len(adapters), sum(one.config.r for one in adapters)
     each = 4 if bits == _FLOAT32 else 2
-    kept = len(layers) * (each * ranks + _OF_GATE * experts)
+    # Between an expert's matrices: the values, and their weight.
+    kept = len(layers) * (2 * each * ranks + _OF_GATE * experts)
     if config.dropout:
-        kept += 4 * experts * _inputs(layers)
+        kept += 4 * _inputs(layers)
     if config.gate is MoLEGate.OUTPUTS:
-        # All outputs side by side, and what the gate makes of them: in float32, and then of unit length.
-        outputs = sum(layers[path][1] for path in gated_layers(layers, config))
-        kept += (8 if bits == _FLOAT32 else 10) * experts * outputs
+        # In half precision the gate has its own copy of the values; and what gives the length of the outputs.
+        kept += (4 if bits == _FLOAT32 else 8) * ranks * len(gated_layers(layers, config))
     else:
         kept += 4 * (_different_inputs(layers) if bits == _FLOAT32 else _inputs(layers))
-    return Added(gate_parameters(layers, experts, config), ranks * _features(layers), kept)
+    joined = ranks * _features(layers)
+    return Added(gate_parameters(layers, experts, config), joined, kept, joined)
 
 
 def _features(layers: Layers) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
+from llm_testgen.tuning.training.allocation import give_back
 from llm_testgen.tuning.training.batches import IGNORED, Examples, Order, collate
 from llm_testgen.tuning.training.checkpoints import CHECKPOINTS, step_of
 from llm_testgen.tuning.training.devices import has_gpu
@@ -81,6 +83,7 @@ class AnswerTrainer(Trainer):
         order: Order,
         watch: Watch,
         padding: int,
+        most_between: float = math.inf,
     ) -> None:
         """Hold what is trained, on what, and who watches.
 
@@ -91,7 +94,9 @@ class AnswerTrainer(Trainer):
             order: Of the first.
             watch: Follows the run.
             padding: A token that fills rows up.
+            most_between: Bytes that the process may hold between batches.
         """
+        self._most_between = most_between
         self._order = order
         self._watch = watch
         self._subject = subject
@@ -196,6 +201,7 @@ class AnswerTrainer(Trainer):
 
     def _cross_entropy(self, model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Any]:
         """Summed over the answers' tokens: the head computes no others, where the model has a way to say so."""
+        give_back(self._most_between)
         labels = inputs["labels"]
         learned = (labels != IGNORED).any(dim=0)
         # A token is foretold at the place before it.
