@@ -88,13 +88,17 @@ bench-pull-requests: $(VENV)/.local.stamp $(VENV)/.bench.stamp ## Ask the embedd
 
 # Replies that come along are those of two methods of each of 21 changes, and of one or two of each of 11 where they are
 # many. The page of pull-requests comes last: it links those that are there.
-RECORDED := --model qwen2.5-coder-0.5b-instruct --model qwen2.5-coder-1.5b-instruct
+SMALL := qwen2.5-coder-0.5b-instruct
+RECORDED := --model $(SMALL) --model qwen2.5-coder-1.5b-instruct
 RECORDED_WIDELY := models pull-requests
 RECORDED_TWICE := examples
 RECORDED_ONCE := temperature context comments language prefill
-# Tuned models were asked about changes of projects that nothing was trained on.
-RECORDED_TUNED := qwen2.5-coder-0.5b-instruct qwen2.5-coder-0.5b-instruct+lora-mined \
-	qwen2.5-coder-0.5b-instruct+lora-sampled qwen2.5-coder-1.5b-instruct
+# Tuned models were asked about changes of projects that nothing was trained on; some, and quantised ones, about ten.
+RECORDED_TUNED := $(SMALL) $(SMALL)+lora-mined $(SMALL)+lora-sampled qwen2.5-coder-1.5b-instruct
+RECORDED_BRIEFLY_TUNED := $(SMALL) $(SMALL)+lora-7-steps $(SMALL)+adamole-7-steps
+RECORDED_QUANTISED := $(SMALL) $(SMALL)-q8_0 $(SMALL)-q4_0
+TEN := click-8.3.3 flask-3.0.3 jsonschema-4.19.2 packaging-26.0 pyparsing-3.2.5 marshmallow-4.0.1 mistune-3.0.2 \
+	natsort-8.0.2 wcwidth-0.5.3 xmltodict-1.0.2
 UNSEEN := arrow-1.0.3 arrow-1.2.3 click-8.3.3 flask-3.0.3 jsonschema-4.19.2 packaging-26.0 prettytable-3.12.0 \
 	prettytable-3.16.0 pyparsing-3.2.5 pyparsing-3.3.3 semver-3.0.4 marshmallow-4.0.1 mistune-3.0.2 natsort-8.0.2 \
 	wcwidth-0.5.3 xmltodict-1.0.2
@@ -109,6 +113,9 @@ bench-replay: $(VENV)/.bench.stamp ## Judge the recorded replies of all arms and
 	for bench in $(RECORDED_ONCE); do replay $$bench $(RECORDED) --methods 1 --most 11 || exit; done; \
 	for bench in $(RECORDED_TWICE); do replay $$bench $(RECORDED) --methods 2 --most 11 || exit; done; \
 	replay adapters $(addprefix --model ,$(RECORDED_TUNED)) --methods 2 $(addprefix --cases ,$(UNSEEN)) || exit; \
+	replay quantisation $(addprefix --model ,$(RECORDED_QUANTISED)) --methods 1 $(addprefix --cases ,$(TEN)) || exit; \
+	$(BIN)/llm-testgen bench adapters $(addprefix --model ,$(RECORDED_BRIEFLY_TUNED)) --methods 1 \
+		$(addprefix --cases ,$(TEN)) --markdown docs/mixtures.md --plots docs/plots/mixtures $(ARGS) || exit; \
 	for bench in $(RECORDED_WIDELY); do replay $$bench $(RECORDED) --methods 2 --most 21 || exit; done
 
 .PHONY: lock

@@ -126,6 +126,7 @@ def test_measurements_of_other_models_are_left_alone_and_other_files_refused(mon
     assert known_records(path, ("base",)) == []
     FILES.add(tmp_path / "shipped.jsonl", [record("base", 10)])
     assert [one.writing for one in known_records(path, ("base",))] == [10]
+    assert known_records(path, ("base", "base+tuned")) == []
     FILES.add(path, [record("x", 1)])
     assert [one.writing for one in known_records(path, ("base",))] == [10]
     FILES.add(path, [record("base", 20)])

@@ -130,14 +130,15 @@ def is_whole(records: Sequence[ServingRecord], models: Iterable[str]) -> bool:
 
 
 def known_records(path: Path, models: Sequence[str]) -> list[ServingRecord]:
-    """What is known of some models: from a file, or else from what comes along.
+    """What is known of some models: from a file, or else from what comes along, if that has all of them.
 
     Raises:
         UsageError: The file holds something else.
     """
     found = [record for record in FILES.resume(path) if record.model in models]
     if not found and RECORDED.is_file():
-        found = [record for record in FILES.read(RECORDED) if record.model in models]
+        shipped = [record for record in FILES.read(RECORDED) if record.model in models]
+        found = shipped if {record.model for record in shipped} >= set(models) else []
     return found
 
 
